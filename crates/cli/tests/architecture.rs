@@ -1,0 +1,160 @@
+//! Holds the import rule: what each room may depend on stands in `ARCHITECTURE.md`, and in no second place.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
+
+use serde_json::Value;
+
+const PREFIX: &str = "aiarena-";
+const HEADING: &str = "## Who may import whom";
+
+/// What a room may import from outside of the workspace.
+#[derive(Debug, PartialEq)]
+enum Outside {
+    Anything,
+    Only(Vec<String>),
+    Not(Vec<String>),
+}
+
+/// One row of the table.
+#[derive(Debug, PartialEq)]
+struct Rule {
+    rooms: Vec<String>,
+    outside: Outside,
+}
+
+impl Rule {
+    /// The dependencies that this rule forbids.
+    fn violations(&self, dependencies: &[String]) -> Vec<String> {
+        dependencies.iter().filter(|name| !self.allows(name)).cloned().collect()
+    }
+
+    fn allows(&self, dependency: &String) -> bool {
+        match dependency.strip_prefix(PREFIX) {
+            Some(room) => self.rooms.iter().any(|allowed| allowed == room),
+            None => match &self.outside {
+                Outside::Anything => true,
+                Outside::Only(names) => names.contains(dependency),
+                Outside::Not(names) => !names.contains(dependency),
+            },
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn names(cell: &str) -> Vec<String> {
+    cell.split(',').map(|name| name.trim().to_owned()).filter(|name| name != "–").collect()
+}
+
+/// The table below [`HEADING`], by room.
+fn parse_rules(text: &str) -> BTreeMap<String, Rule> {
+    let (_, section) = text.split_once(HEADING).expect("the heading of the table");
+    let section = section.split_once("\n## ").map_or(section, |(before, _)| before);
+    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [room, rooms, outside] = cells[..] else { panic!("a row has three cells: {row}") };
+        let outside = match outside.split_once(' ') {
+            None if outside == "anything" => Outside::Anything,
+            Some(("only", list)) => Outside::Only(names(list)),
+            Some(("not", list)) => Outside::Not(names(list)),
+            _ => panic!("`anything`, `only …` or `not …`: {row}"),
+        };
+        (room.to_owned(), Rule { rooms: names(rooms), outside })
+    })
+    .collect()
+}
+
+/// The packages of the workspace as cargo reads their manifests; needs no network.
+fn packages() -> Vec<Value> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
+    metadata["packages"].as_array().expect("a list of packages").clone()
+}
+
+fn name_of(value: &Value) -> String {
+    value["name"].as_str().expect("a name").to_owned()
+}
+
+/// Dependencies that reach what users run: all but those of tests.
+fn shipped_dependencies(package: &Value) -> Vec<&Value> {
+    let all = package["dependencies"].as_array().expect("a list of dependencies");
+    all.iter().filter(|dependency| dependency["kind"] != "dev").collect()
+}
+
+#[test]
+fn the_rooms_are_those_of_the_table() {
+    let mut rooms: Vec<String> = packages()
+        .iter()
+        .map(|package| name_of(package).strip_prefix(PREFIX).expect("our prefix").to_owned())
+        .collect();
+    rooms.sort();
+    let listed: Vec<String> = parse_rules(&read("ARCHITECTURE.md")).into_keys().collect();
+    assert_eq!(rooms, listed);
+}
+
+#[test]
+fn every_room_imports_only_what_it_may() {
+    let rules = parse_rules(&read("ARCHITECTURE.md"));
+    for package in packages() {
+        let name = name_of(&package);
+        let room = name.strip_prefix(PREFIX).expect("our prefix");
+        let dependencies: Vec<String> = shipped_dependencies(&package).into_iter().map(name_of).collect();
+        let forbidden = rules[room].violations(&dependencies);
+        assert!(forbidden.is_empty(), "{room} must not import {forbidden:?}; see ARCHITECTURE.md");
+    }
+}
+
+#[test]
+fn mechanism_stands_alone() {
+    let packages = packages();
+    let mechanism =
+        packages.iter().find(|package| name_of(package) == "aiarena-mechanism").expect("mechanism");
+    for dependency in shipped_dependencies(mechanism) {
+        assert_eq!(dependency["uses_default_features"], false, "{} brings std", name_of(dependency));
+    }
+    assert!(read("crates/mechanism/src/lib.rs").contains("no_std"), "mechanism must be no_std");
+}
+
+#[test]
+fn the_vault_knows_nothing_of_scores() {
+    for file in ["contracts/src/Vault.sol", "contracts/src/interfaces/IVault.sol"] {
+        for import in read(file).lines().filter(|line| line.contains("import ")) {
+            for room in ["Arena", "Consensus", "Ranking", "Assignment"] {
+                assert!(!import.contains(room), "{file} must not import {room}: {import}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_forbidden_import_is_found() {
+    let table = format!(
+        "{HEADING}\n\n| room | may import | from outside |\n|---|---|---|\n| ml | mechanism | not alloy |\n\
+         | mechanism | – | only thiserror |\n| cli | mechanism, ml | anything |\n\n## Next\n\n| x | y | z |\n"
+    );
+    let rules = parse_rules(&table);
+    assert_eq!(rules.len(), 3);
+    let dependencies =
+        ["aiarena-mechanism", "aiarena-chain", "alloy", "serde", "thiserror"].map(str::to_owned);
+    let cases: [(&str, &[&str]); 3] = [
+        ("ml", &["aiarena-chain", "alloy"]),
+        ("mechanism", &["aiarena-mechanism", "aiarena-chain", "alloy", "serde"]),
+        ("cli", &["aiarena-chain"]),
+    ];
+    for (room, expected) in cases {
+        assert_eq!(rules[room].violations(&dependencies), expected, "{room}");
+    }
+}
