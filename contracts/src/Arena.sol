@@ -14,7 +14,8 @@ import {
     RankingRule,
     Schedule,
     Stage,
-    TaskParams
+    TaskParams,
+    Walk
 } from "./interfaces/IArena.sol";
 import {IVault, Role, Terms} from "./interfaces/IVault.sol";
 import {Assignment} from "./libraries/Assignment.sol";
@@ -24,7 +25,7 @@ import {Ranking} from "./libraries/Ranking.sol";
 import {Rewards} from "./libraries/Rewards.sol";
 
 /// @title Arena
-/// @inheritdoc IArena
+/// @notice Implements `IArena`, which documents every function.
 contract Arena is IArena {
     using SafeCast for uint256;
 
@@ -55,6 +56,14 @@ contract Arena is IArena {
         mapping(uint256 word => uint256) lanes;
     }
 
+    /// @dev How far the scores of an entry were counted against a median, and their weights.
+    struct Count {
+        uint256 lanes;
+        uint256 total;
+        uint256 below;
+        uint256 atOrBelow;
+    }
+
     /// @dev Everything of one task. `revealers` holds `validator << 96 | effective stake`. `queues` serves tasks without
     /// fresh data: one lists what is being scored, the other what waits for the next epoch.
     struct Task {
@@ -69,6 +78,7 @@ contract Arena is IArena {
         mapping(address node => Pledge) pledges;
         mapping(bytes32 contentHash => Origin) origins;
         mapping(uint256 entry => Box) boxes;
+        mapping(uint256 key => Count) counts;
         mapping(uint256 index => uint256) revealers;
         mapping(address validator => Ballot) ballots;
         mapping(address validator => mapping(uint256 chunk => bytes32)) digests;
@@ -89,7 +99,7 @@ contract Arena is IArena {
 
     constructor(address vault_, Schedule memory schedule_) {
         if (vault_.code.length == 0) revert BadDeployment("vault is no contract");
-        if (IVault(vault_).arena() != address(this)) revert BadDeployment("vault belongs to another arena");
+        if (IVault(vault_).arena() != address(this)) revert BadDeployment("vault of another arena");
         vault = vault_;
         genesis = IVault(vault_).genesis();
         epochLength = IVault(vault_).epochLength();
@@ -97,9 +107,9 @@ contract Arena is IArena {
         bool rising = schedule_.submitEnd > 0 && schedule_.discloseEnd > schedule_.submitEnd
             && schedule_.seedEnd > schedule_.discloseEnd && schedule_.commitEnd > schedule_.seedEnd
             && schedule_.revealEnd > schedule_.commitEnd && epochLength > schedule_.revealEnd;
-        if (!rising) revert BadDeployment("phases do not follow each other within an epoch");
+        if (!rising) revert BadDeployment("phases out of order");
         if (schedule_.seedDelay >= schedule_.seedEnd - schedule_.discloseEnd) {
-            revert BadDeployment("seed delay does not fit its phase");
+            revert BadDeployment("seed delay exceeds its phase");
         }
         submitEnd = schedule_.submitEnd;
         discloseEnd = schedule_.discloseEnd;
@@ -125,13 +135,13 @@ contract Arena is IArena {
             .register(
                 task,
                 Terms({
-                    creator: msg.sender,
-                    firstEpoch: t.firstEpoch,
-                    lastEpoch: t.lastEpoch,
-                    emissionPerEpoch: params.emissionPerEpoch,
-                    minNodeStake: params.minNodeStake,
-                    minValidatorStake: params.minValidatorStake
-                })
+                creator: msg.sender,
+                firstEpoch: t.firstEpoch,
+                lastEpoch: t.lastEpoch,
+                emissionPerEpoch: params.emissionPerEpoch,
+                minNodeStake: params.minNodeStake,
+                minValidatorStake: params.minValidatorStake
+            })
             );
     }
 
@@ -140,8 +150,7 @@ contract Arena is IArena {
         (Task storage t, uint32 epoch) = _running(task, Phase.Submit);
         Pledge storage pledge = t.pledges[msg.sender];
         if (pledge.epoch == epoch) revert AlreadyCommitted(msg.sender, epoch);
-        (uint256 direct,) = _nodeStake(task, msg.sender, epoch);
-        if (direct < t.params.minNodeStake) revert NotEligible(msg.sender, direct, t.params.minNodeStake);
+        _requireStake(task, Role.Node, t.params.minNodeStake, epoch);
 
         number = ++t.commitments;
         pledge.commitment = commitment;
@@ -157,9 +166,8 @@ contract Arena is IArena {
         if (bytes(uri).length > MAX_URI_LENGTH) revert UriTooLong(bytes(uri).length, MAX_URI_LENGTH);
         Pledge storage pledge = t.pledges[msg.sender];
         if (pledge.epoch != epoch || pledge.commitment == 0) revert NoCommitment(msg.sender, epoch);
-        bytes32 computed = Commitment.submission(
-            block.chainid, address(this), task, epoch, msg.sender, contentHash, salt
-        );
+        bytes32 computed =
+            Commitment.submission(block.chainid, address(this), task, epoch, msg.sender, contentHash, salt);
         if (computed != pledge.commitment) revert CommitmentMismatch(pledge.commitment, computed);
         pledge.commitment = 0;
 
@@ -217,7 +225,9 @@ contract Arena is IArena {
         if (f.epoch == epoch) revert SeedAlreadyDrawn(task, epoch);
         _requireIdle(task, t);
         uint256 start = epochStart(epoch);
-        if (block.timestamp < start + discloseEnd + seedDelay) revert SeedTooEarly(start + discloseEnd + seedDelay);
+        if (block.timestamp < start + discloseEnd + seedDelay) {
+            revert SeedTooEarly(start + discloseEnd + seedDelay);
+        }
         if (block.timestamp >= start + commitEnd) revert SeedTooLate(start + commitEnd);
         if (t.entries.length == 0) revert NothingToScore(task);
 
@@ -294,8 +304,7 @@ contract Arena is IArena {
     /// @inheritdoc IArena
     function tally(uint256 task, uint256 from, uint32[] calldata medians) external {
         (Task storage t, Flight storage f) = _settling(task, Stage.Scoring);
-        if (from != f.tallied) revert WrongCursor(f.tallied, from);
-        if (medians.length > f.entries - from) revert TooMany(medians.length, f.entries - from);
+        _checkBatch(f.tallied, from, medians.length, f.entries);
         uint256 rankedStake = f.rankedStake;
         uint32 rankable = f.rankable;
         for (uint256 i = 0; i < medians.length; ++i) {
@@ -310,70 +319,71 @@ contract Arena is IArena {
         f.tallied = uint32(from + medians.length);
         if (f.tallied == f.entries) {
             f.stage = rankable == 0 ? Stage.Paying : Stage.Ranking;
-            f.lastScore = type(uint32).max;
-            f.decay = WAD;
+            f.walk.lastScore = type(uint32).max;
+            f.walk.decay = WAD;
             _closeIfDone(task, f);
         }
     }
 
     /// @inheritdoc IArena
+    function tallyPart(uint256 task, uint256 entry, uint32 median, uint256 lanes) external {
+        (Task storage t, Flight storage f) = _settling(task, Stage.Scoring);
+        if (entry >= f.entries) revert NoSuchEntry(entry);
+        Count memory count = _count(t, entry, median, lanes);
+        t.counts[_countKey(f.epoch, entry, median)] = count;
+        emit PartlyTallied(task, f.epoch, entry, median, count.lanes);
+    }
+
+    /// @inheritdoc IArena
     function rank(uint256 task, uint256 from, uint32[] calldata order) external {
-        (Task storage t, Flight storage flight) = _settling(task, Stage.Ranking);
-        Flight memory f = flight;
-        if (from != f.ranked) revert WrongCursor(f.ranked, from);
-        if (order.length > f.rankable - from) revert TooMany(order.length, f.rankable - from);
-        bool geometric = t.params.rule == RankingRule.RankGeometric;
+        (Task storage t, Flight storage f) = _settling(task, Stage.Ranking);
+        Walk memory w = f.walk;
+        _checkBatch(w.done, from, order.length, f.rankable);
         for (uint256 i = 0; i < order.length; ++i) {
-            Entry storage entry = _entry(t, f, order[i]);
+            Entry storage entry = _entry(t, order[i]);
             if (!entry.ranked) revert NotRankable(order[i]);
-            (uint32 score, uint64 number, uint96 stake) = (entry.consensus, entry.number, entry.stake);
-            bool follows = score < f.lastScore || (score == f.lastScore && number > f.lastNumber);
-            if (!follows) revert OutOfOrder(order[i]);
-            (f.lastScore, f.lastNumber) = (score, number);
-            f.stakeWalked += stake;
-            if (f.upperScore == 0 && uint256(f.stakeWalked) * 4 >= f.rankedStake) f.upperScore = score;
-            if (f.lowerScore == 0 && uint256(f.stakeWalked) * 4 >= uint256(f.rankedStake) * 3) {
+            (uint32 score, uint64 number) = (entry.consensus, entry.number);
+            if (score > w.lastScore || (score == w.lastScore && number <= w.lastNumber)) {
+                revert OutOfOrder(order[i]);
+            }
+            (w.lastScore, w.lastNumber) = (score, number);
+            _step(t, w, entry.stake);
+            if (f.upperScore == 0 && uint256(w.stake) * 4 >= f.rankedStake) f.upperScore = score;
+            if (f.lowerScore == 0 && uint256(w.stake) * 4 >= uint256(f.rankedStake) * 3) {
                 f.lowerScore = score;
             }
-            entry.rank = ++f.ranked;
-            if (geometric) {
-                f.geometricTotal += _geometricWeight(t, f.decay, f.ranked, stake);
-                f.decay = Ranking.decay(f.decay, t.params.qWad);
-            }
-            emit Ranked(task, f.epoch, entry.node, order[i], f.ranked);
+            entry.rank = w.done;
+            emit Ranked(task, f.epoch, entry.node, order[i], w.done);
         }
-        if (f.ranked == f.rankable) {
+        if (w.done == f.rankable) {
             f.stage = Stage.Paying;
-            f.stakeWalked = 0;
-            f.decay = WAD;
+            f.geometricTotal = w.weight;
+            delete w;
+            w.decay = WAD;
         }
-        t.flight = f;
+        f.walk = w;
     }
 
     /// @inheritdoc IArena
     function payNodes(uint256 task, uint256 from, uint32[] calldata order) external {
-        (Task storage t, Flight storage flight) = _settling(task, Stage.Paying);
-        Flight memory f = flight;
-        if (from != f.nodesPaid) revert WrongCursor(f.nodesPaid, from);
-        if (order.length > f.rankable - from) revert TooMany(order.length, f.rankable - from);
+        (Task storage t, Flight storage f) = _settling(task, Stage.Paying);
+        Walk memory w = f.walk;
+        _checkBatch(w.done, from, order.length, f.rankable);
         bool geometric = t.params.rule == RankingRule.RankGeometric;
         for (uint256 i = 0; i < order.length; ++i) {
-            Entry storage entry = _entry(t, f, order[i]);
-            if (!entry.ranked || entry.rank != from + i + 1) {
-                revert WrongRank(order[i], from + i + 1, entry.ranked ? entry.rank : 0);
-            }
-            (address node, uint96 stake) = (entry.node, entry.stake);
-            (uint256 direct,) = IVault(vault).stakeAt(task, node, f.epoch);
-            (uint256 with_, uint256 without) = geometric
-                ? _geometricReward(t, f, from + i + 1, stake, direct)
-                : _integralReward(t.params.phiWad, f, stake, direct);
+            Entry storage entry = _entry(t, order[i]);
+            if (!entry.ranked || entry.rank != w.done + 1) revert WrongRank(order[i], w.done + 1);
+            (address node, uint256 stake) = (entry.node, entry.stake);
+            (uint256 direct,) = _stakeAt(task, node, f.epoch);
+            (uint256 with_, uint256 without) =
+                geometric ? _geometricReward(t, f, w, stake, direct) : _integralReward(t, f, w, stake, direct);
+            _step(t, w, stake);
             if (direct == stake) without = with_;
             emit NodePaid(task, f.epoch, node, with_, without);
-            if (with_ != 0) IVault(vault).credit(task, node, with_, without);
+            _credit(task, node, with_, without);
         }
-        f.nodesPaid = uint32(from + order.length);
-        t.flight = f;
-        _closeIfDone(task, flight);
+        f.walk = w;
+        _closeIfDone(task, f);
     }
 
     /// @inheritdoc IArena
@@ -398,9 +408,10 @@ contract Arena is IArena {
     /// @inheritdoc IArena
     function payValidators(uint256 task, uint256 from, uint256 count) external {
         (Task storage t, Flight storage f) = _settling(task, Stage.Paying);
-        if (f.chunksWeighed != f.chunksRevealed) revert WeighingIncomplete(f.chunksWeighed, f.chunksRevealed);
-        if (from != f.validatorsPaid) revert WrongCursor(f.validatorsPaid, from);
-        if (count > f.revealers - from) revert TooMany(count, f.revealers - from);
+        if (f.chunksWeighed != f.chunksRevealed) {
+            revert WeighingIncomplete(f.chunksWeighed, f.chunksRevealed);
+        }
+        _checkBatch(f.validatorsPaid, from, count, f.revealers);
         (uint256 budget, uint256 total) = (f.validatorBudget, f.validatorWeight);
         for (uint256 i = from; i < from + count; ++i) {
             uint256 revealer = t.revealers[i];
@@ -413,7 +424,7 @@ contract Arena is IArena {
                 without = Rewards.proportional(budget, alone, total - weight + alone);
             }
             emit ValidatorPaid(task, f.epoch, validator, with_, without);
-            if (with_ != 0) IVault(vault).credit(task, validator, with_, without);
+            _credit(task, validator, with_, without);
         }
         f.validatorsPaid = uint32(from + count);
         _closeIfDone(task, f);
@@ -453,24 +464,9 @@ contract Arena is IArena {
     }
 
     /// @inheritdoc IArena
-    function paramsOf(uint256 task) external view returns (TaskParams memory) {
-        return _task(task).params;
-    }
-
-    /// @inheritdoc IArena
-    function flightOf(uint256 task) external view returns (Flight memory) {
-        return _task(task).flight;
-    }
-
-    /// @inheritdoc IArena
-    function ballotOf(uint256 task, address validator) external view returns (Ballot memory) {
-        return _task(task).ballots[validator];
-    }
-
-    /// @inheritdoc IArena
-    function revealerAt(uint256 task, uint256 index) external view returns (address validator, uint256 stake) {
-        uint256 revealer = _task(task).revealers[index];
-        return (address(uint160(revealer >> 96)), uint96(revealer));
+    function flightOf(uint256 task) external view returns (uint32 epoch, Stage stage, bytes32 seed) {
+        Flight storage f = _task(task).flight;
+        return (f.epoch, f.stage, f.seed);
     }
 
     /// @inheritdoc IArena
@@ -480,33 +476,7 @@ contract Arena is IArena {
 
     /// @inheritdoc IArena
     function entryAt(uint256 task, uint256 index) external view returns (Entry memory) {
-        return _task(task).entries[index];
-    }
-
-    /// @inheritdoc IArena
-    function placeOf(uint256 task, address node) external view returns (uint256) {
-        return _task(task).places[node];
-    }
-
-    /// @inheritdoc IArena
-    function commitmentOf(uint256 task, address node)
-        external
-        view
-        returns (bytes32 commitment, uint256 number, uint256 epoch)
-    {
-        Pledge storage pledge = _task(task).pledges[node];
-        return (pledge.commitment, pledge.number, pledge.epoch);
-    }
-
-    /// @inheritdoc IArena
-    function originOf(uint256 task, bytes32 contentHash) external view returns (address node, uint256 number) {
-        Origin storage origin = _task(task).origins[contentHash];
-        return (origin.node, origin.number);
-    }
-
-    /// @inheritdoc IArena
-    function listedEntry(uint256 task, uint256 place) external view returns (uint256) {
-        return _listed(_task(task), place);
+        return _entry(_task(task), index);
     }
 
     // ------------------------------------------------------------------ preconditions
@@ -536,28 +506,38 @@ contract Arena is IArena {
         if (block.timestamp < until) revert RevealStillOpen(until);
     }
 
-    function _entry(Task storage t, Flight memory f, uint256 index) private view returns (Entry storage) {
-        if (index >= f.entries) revert NotRankable(index);
+    function _entry(Task storage t, uint256 index) private view returns (Entry storage) {
+        if (index >= t.entries.length) revert NoSuchEntry(index);
         return t.entries[index];
     }
 
+    /// @dev A batch goes on where the last one ended, so that two senders cannot settle the same twice.
+    function _checkBatch(uint256 done, uint256 from, uint256 length, uint256 total) private pure {
+        if (from != done) revert WrongCursor(done, from);
+        if (length > total - done) revert TooMany(length, total - done);
+    }
+
+    function _require(bool ok, bytes32 what) private pure {
+        if (!ok) revert BadParameter(what);
+    }
+
     function _checkParams(TaskParams calldata p) private pure {
-        if (p.epochs == 0) revert BadParameter("epochs");
-        if (p.epochs > 1_000_000) revert BadParameter("epochs");
-        if (p.minNodeStake == 0) revert BadParameter("minNodeStake");
-        if (p.minValidatorStake == 0) revert BadParameter("minValidatorStake");
-        if (p.maxSubmissions == 0 || p.maxSubmissions > MAX_SUBMISSIONS) revert BadParameter("maxSubmissions");
-        if (p.redundancy == 0) revert BadParameter("redundancy");
-        if (p.gammaWad > WAD / 2) revert BadParameter("gammaWad");
-        if (p.epsilonWad > WAD) revert BadParameter("epsilonWad");
-        if (p.tolerance > Consensus.MAX_SCORE) revert BadParameter("tolerance");
+        _require(!(p.epochs == 0), "epochs");
+        _require(!(p.epochs > 1_000_000), "epochs");
+        _require(!(p.minNodeStake == 0), "minNodeStake");
+        _require(!(p.minValidatorStake == 0), "minValidatorStake");
+        _require(!(p.maxSubmissions == 0 || p.maxSubmissions > MAX_SUBMISSIONS), "maxSubmissions");
+        _require(!(p.redundancy == 0), "redundancy");
+        _require(!(p.gammaWad > WAD / 2), "gammaWad");
+        _require(!(p.epsilonWad > WAD), "epsilonWad");
+        _require(!(p.tolerance > Consensus.MAX_SCORE), "tolerance");
         if (p.rule == RankingRule.StakeIntegral) {
-            if (p.phiWad < WAD / 20 || p.phiWad > 10 * WAD) revert BadParameter("phiWad");
+            _require(!(p.phiWad < WAD / 20 || p.phiWad > 10 * WAD), "phiWad");
         } else {
-            if (p.qWad == 0 || p.qWad > WAD) revert BadParameter("qWad");
-            if (p.alphaWad > WAD) revert BadParameter("alphaWad");
+            _require(!(p.qWad == 0 || p.qWad > WAD), "qWad");
+            _require(!(p.alphaWad > WAD), "alphaWad");
         }
-        if (p.metric == Metric.Loss && p.lossCapWad == 0) revert BadParameter("lossCapWad");
+        _require(!(p.metric == Metric.Loss && p.lossCapWad == 0), "lossCapWad");
     }
 
     // ------------------------------------------------------------------ the list
@@ -613,10 +593,20 @@ contract Arena is IArena {
         return t.params.freshData ? place : t.queues[t.flight.activeQueue][place];
     }
 
-    /// @dev A node's stakes; nothing for a validator.
-    function _nodeStake(uint256 task, address node, uint256 epoch) private view returns (uint256, uint256) {
-        if (IVault(vault).roleOf(task, node) != Role.Node) return (0, 0);
-        return IVault(vault).stakeAt(task, node, epoch);
+    /// @dev An operator's stakes; refused if it has another role or less direct stake than `minimum`.
+    function _requireStake(uint256 task, Role role, uint256 minimum, uint256 epoch)
+        private
+        view
+        returns (uint256 direct, uint256 delegated)
+    {
+        if (IVault(vault).roleOf(task, msg.sender) == role) {
+            (direct, delegated) = _stakeAt(task, msg.sender, epoch);
+        }
+        if (direct < minimum) revert NotEligible(msg.sender, direct, minimum);
+    }
+
+    function _stakeAt(uint256 task, address operator, uint256 epoch) private view returns (uint256, uint256) {
+        return IVault(vault).stakeAt(task, operator, epoch);
     }
 
     /// @dev An entry's effective stake, and whether it may be ranked: its node has the least direct stake, and it had not
@@ -626,7 +616,7 @@ contract Arena is IArena {
         view
         returns (uint256 stake, bool eligible)
     {
-        (uint256 direct, uint256 delegated) = IVault(vault).stakeAt(task, entry.node, epoch);
+        (uint256 direct, uint256 delegated) = _stakeAt(task, entry.node, epoch);
         eligible = direct >= t.params.minNodeStake && (entry.withdrawnIn == 0 || entry.withdrawnIn >= epoch);
         if (eligible) stake = Rewards.effective(direct, delegated, t.params.epsilonWad);
     }
@@ -638,13 +628,8 @@ contract Arena is IArena {
         private
         returns (uint256 effective)
     {
-        uint256 delegated;
-        uint256 direct;
-        if (IVault(vault).roleOf(task, msg.sender) == Role.Validator) {
-            (direct, delegated) = IVault(vault).stakeAt(task, msg.sender, epoch);
-        }
-        uint256 minimum = t.params.minValidatorStake;
-        if (direct < minimum) revert NotEligible(msg.sender, direct, minimum);
+        (uint256 direct, uint256 delegated) =
+            _requireStake(task, Role.Validator, t.params.minValidatorStake, epoch);
         effective = Rewards.effective(direct, delegated, t.params.epsilonWad);
         uint32 index = t.flight.revealers;
         t.flight.revealers = index + 1;
@@ -707,7 +692,10 @@ contract Arena is IArena {
     // ------------------------------------------------------------------ settlement, one item at a time
 
     /// @dev Tallies one entry; returns its stake if it is to be ranked, else 0.
-    function _tallyEntry(uint256 task, Task storage t, uint256 index, uint32 median) private returns (uint256) {
+    function _tallyEntry(uint256 task, Task storage t, uint256 index, uint32 median)
+        private
+        returns (uint256)
+    {
         Entry storage entry = t.entries[index];
         uint32 epoch = t.flight.epoch;
         (uint256 stake,) = _eligibleStake(task, t, entry, epoch);
@@ -736,27 +724,39 @@ contract Arena is IArena {
 
     /// @dev Whether the scores of an entry have a quorum; if so, the given median must be theirs.
     function _checkMedian(Task storage t, uint256 index, uint256 median) private view returns (bool) {
+        Count memory count = _count(t, index, median, type(uint256).max);
+        bool quorum = Consensus.hasQuorum(count.total, t.flight.validatorStake);
+        bool right = quorum
+            ? Consensus.isLowerMedian(median, count.below, count.atOrBelow, count.total)
+            : median == Consensus.INVALID;
+        if (!right) revert WrongMedian(index, median);
+        return quorum;
+    }
+
+    function _countKey(uint256 epoch, uint256 index, uint256 median) private pure returns (uint256) {
+        return (epoch << 64) | (index << 32) | median;
+    }
+
+    /// @dev Counts at most `limit` further scores of an entry against a median.
+    function _count(Task storage t, uint256 index, uint256 median, uint256 limit)
+        private
+        view
+        returns (Count memory count)
+    {
+        count = t.counts[_countKey(t.flight.epoch, index, median)];
         Box storage box = t.boxes[index];
-        uint256 count = box.epoch == t.flight.epoch ? box.count : 0;
-        uint256 total;
-        uint256 below;
-        uint256 atOrBelow;
-        uint256 word;
-        for (uint256 i = 0; i < count; ++i) {
-            if (i % LANES_PER_WORD == 0) word = box.lanes[i / LANES_PER_WORD];
-            uint256 weight = _omega(t, uint96(t.revealers[uint32(word >> 32)]));
-            uint256 score = uint32(word);
-            word >>= 64;
-            total += weight;
-            if (score < median) below += weight;
-            if (score <= median) atOrBelow += weight;
+        uint256 end = box.epoch == t.flight.epoch ? box.count : 0;
+        uint256 left = end - count.lanes;
+        if (limit < left) end = count.lanes + limit;
+        for (uint256 i = count.lanes; i < end; ++i) {
+            uint256 lane = box.lanes[i / LANES_PER_WORD] >> ((i % LANES_PER_WORD) * 64);
+            uint256 weight = _omega(t, uint96(t.revealers[uint32(lane >> 32)]));
+            uint256 score = uint32(lane);
+            count.total += weight;
+            if (score < median) count.below += weight;
+            if (score <= median) count.atOrBelow += weight;
         }
-        if (!Consensus.hasQuorum(total, t.flight.validatorStake)) {
-            if (median != 0) revert WrongMedian(index, median);
-            return false;
-        }
-        if (!Consensus.isLowerMedian(median, below, atOrBelow, total)) revert WrongMedian(index, median);
-        return true;
+        count.lanes = end;
     }
 
     /// @dev Weight of one score of a validator with this effective stake (ω of M-7).
@@ -787,39 +787,46 @@ contract Arena is IArena {
         }
     }
 
-    /// @dev M-5, stake-integral: ⌊B·F⌋ at the upper boundary less the highest so far.
-    function _integralReward(uint256 phi, Flight memory f, uint256 stake, uint256 direct)
-        private
-        pure
-        returns (uint256 with_, uint256 without)
-    {
-        (uint256 budget, uint256 above, uint256 total) = (f.nodeBudget, f.stakeWalked, f.rankedStake);
-        uint256 boundary = Ranking.integralCumulative(budget, above + stake, total, phi);
-        if (boundary > f.boundary) {
-            with_ = boundary - f.boundary;
-            f.boundary = uint96(boundary);
+    /// @dev One entry further in a walk.
+    function _step(Task storage t, Walk memory w, uint256 stake) private view {
+        ++w.done;
+        w.stake += uint96(stake);
+        if (t.params.rule == RankingRule.RankGeometric) {
+            w.weight += _geometricWeight(t, w.done, w.decay, stake);
+            w.decay = Ranking.decay(w.decay, t.params.qWad);
         }
-        without = Ranking.integralWithoutDelegation(budget, above, stake, direct, total, phi);
-        f.stakeWalked = uint96(above + stake);
     }
 
-    /// @dev M-5, rank-geometric: ⌊B·W⌋ differences over the cumulative weights.
-    function _geometricReward(Task storage t, Flight memory f, uint256 place, uint256 stake, uint256 direct)
+    /// @dev M-5, stake-integral: ⌊B·F⌋ at the upper boundary less the highest so far.
+    function _integralReward(Task storage t, Flight storage f, Walk memory w, uint256 stake, uint256 direct)
+        private
+        view
+        returns (uint256 with_, uint256 without)
+    {
+        (uint256 budget, uint256 total, uint256 phi) = (f.nodeBudget, f.rankedStake, t.params.phiWad);
+        uint256 boundary = Ranking.integralCumulative(budget, w.stake + stake, total, phi);
+        if (boundary > w.boundary) {
+            with_ = boundary - w.boundary;
+            w.boundary = uint96(boundary);
+        }
+        without = Ranking.integralWithoutDelegation(budget, w.stake, stake, direct, total, phi);
+    }
+
+    /// @dev M-5, rank-geometric: differences of ⌊B·W⌋ over the cumulative weights.
+    function _geometricReward(Task storage t, Flight storage f, Walk memory w, uint256 stake, uint256 direct)
         private
         view
         returns (uint256 with_, uint256 without)
     {
         (uint256 budget, uint256 total) = (f.nodeBudget, f.geometricTotal);
-        uint256 weight = _geometricWeight(t, f.decay, place, stake);
-        with_ = Rewards.proportional(budget, f.geometricWalked + weight, total)
-            - Rewards.proportional(budget, f.geometricWalked, total);
-        uint256 alone = _geometricWeight(t, f.decay, place, direct);
+        uint256 weight = _geometricWeight(t, w.done + 1, w.decay, stake);
+        with_ = Rewards.proportional(budget, w.weight + weight, total)
+            - Rewards.proportional(budget, w.weight, total);
+        uint256 alone = _geometricWeight(t, w.done + 1, w.decay, direct);
         without = Rewards.proportional(budget, alone, total - weight + alone);
-        f.geometricWalked += weight;
-        f.decay = Ranking.decay(f.decay, t.params.qWad);
     }
 
-    function _geometricWeight(Task storage t, uint256 decay, uint256 place, uint256 stake)
+    function _geometricWeight(Task storage t, uint256 place, uint256 decay, uint256 stake)
         private
         view
         returns (uint256)
@@ -828,9 +835,15 @@ contract Arena is IArena {
         return Ranking.geometricWeight(decay, stake, t.params.alphaWad);
     }
 
+    function _credit(uint256 task, address operator, uint256 with_, uint256 without) private {
+        if (with_ != 0) IVault(vault).credit(task, operator, with_, without);
+    }
+
     /// @dev Ends the epoch once all nodes and, if any of them earned weight, all validators are paid.
     function _closeIfDone(uint256 task, Flight storage f) private {
-        if (f.stage != Stage.Paying || f.nodesPaid != f.rankable || f.chunksWeighed != f.chunksRevealed) return;
+        if (f.stage != Stage.Paying || f.walk.done != f.rankable || f.chunksWeighed != f.chunksRevealed) {
+            return;
+        }
         if (f.validatorWeight != 0 && f.validatorsPaid != f.revealers) return;
         f.stage = Stage.Idle;
         emit EpochSettled(task, f.epoch);

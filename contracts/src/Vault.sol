@@ -3,8 +3,8 @@ pragma solidity ^0.8.28;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
 
 import {IVault, Role, Terms} from "./interfaces/IVault.sol";
@@ -12,7 +12,7 @@ import {Checkpoints, Trace} from "./libraries/Checkpoints.sol";
 import {Rewards} from "./libraries/Rewards.sol";
 
 /// @title Vault
-/// @inheritdoc IVault
+/// @notice Implements `IVault`, which documents every function.
 contract Vault is IVault, ReentrancyGuardTransient {
     using Checkpoints for Trace;
     using SafeERC20 for IERC20;
@@ -96,7 +96,13 @@ contract Vault is IVault, ReentrancyGuardTransient {
     /// @param arena_ the arena, which is deployed after the vault: its address is computed beforehand, and its
     /// constructor checks that they belong together.
     /// @param genesis_ start of epoch 1, in seconds since 1970; not in the past.
-    constructor(address token_, address arena_, uint64 genesis_, uint32 epochLength_, uint32 unbondingEpochs_) {
+    constructor(
+        address token_,
+        address arena_,
+        uint64 genesis_,
+        uint32 epochLength_,
+        uint32 unbondingEpochs_
+    ) {
         if (token_.code.length == 0) revert BadDeployment("token is no contract");
         if (arena_ == address(0)) revert BadDeployment("arena is zero");
         if (genesis_ < block.timestamp) revert BadDeployment("genesis is in the past");
@@ -201,7 +207,8 @@ contract Vault is IVault, ReentrancyGuardTransient {
         Pool storage pool = pools[task][msg.sender];
         if (pool.role == Role.None) revert NotOperator(task, msg.sender);
         uint32 epoch = currentEpoch();
-        uint32 effectiveEpoch = commissionWad > pool.commission.at(epoch) ? epoch + 2 : epoch + 1;
+        // Compared with what was announced for the next epoch, so that a lower one cannot be a bait.
+        uint32 effectiveEpoch = commissionWad > pool.commission.valueAt(epoch + 1) ? epoch + 2 : epoch + 1;
         pool.commission.dropFrom(effectiveEpoch);
         pool.commission.set(effectiveEpoch, commissionWad);
         emit CommissionSet(task, msg.sender, commissionWad, effectiveEpoch);
@@ -273,12 +280,16 @@ contract Vault is IVault, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IVault
-    function openBudget(uint256 task, uint32 epoch) external onlyArena returns (uint256 emission, uint256 bounty) {
+    function openBudget(uint256 task, uint32 epoch)
+        external
+        onlyArena
+        returns (uint256 emission, uint256 bounty)
+    {
         Terms storage t = terms[task];
         Budget storage budget = budgets[task];
         if (budget.openEpoch != 0) revert BudgetOpen(task, budget.openEpoch);
         if (epoch > t.lastEpoch) revert TaskOver(task, t.lastEpoch);
-        (uint256 fundedEmission, uint256 fundedBounty) = _unpack(budget.funded.at(epoch));
+        (uint256 fundedEmission, uint256 fundedBounty) = _unpack(budget.funded.valueAt(epoch));
         emission = FixedPointMathLib.min(t.emissionPerEpoch, fundedEmission - budget.emissionSpent);
         bounty = (fundedBounty - budget.bountySpent) / (t.lastEpoch - epoch + 1);
         budget.emissionSpent += emission.toUint96();
@@ -311,11 +322,13 @@ contract Vault is IVault, ReentrancyGuardTransient {
         (, uint256 delegated) = _unpack(stakes);
         uint256 operatorAmount = delegated == 0
             ? withDelegation
-            : Rewards.operatorShare(withDelegation, withoutDelegation, pool.commission.at(epoch));
+            : Rewards.operatorShare(withDelegation, withoutDelegation, pool.commission.valueAt(epoch));
         uint256 delegatorsAmount = withDelegation - operatorAmount;
         if (delegatorsAmount != 0) {
             // Positions that changed since the last credit start or end at the value before this one.
-            if (pool.lastCredited != 0 && since > pool.lastCredited) pool.past.set(pool.lastCredited, pool.rewardPerShare);
+            if (pool.lastCredited != 0 && since > pool.lastCredited) {
+                pool.past.set(pool.lastCredited, pool.rewardPerShare);
+            }
             pool.rewardPerShare += (delegatorsAmount << SHARE_SCALE_BITS) / delegated;
             pool.lastCredited = epoch;
         }
@@ -361,7 +374,7 @@ contract Vault is IVault, ReentrancyGuardTransient {
         view
         returns (uint256 direct, uint256 delegated)
     {
-        return _unpack(pools[task][operator].stakes.at(epoch));
+        return _unpack(pools[task][operator].stakes.valueAt(epoch));
     }
 
     /// @inheritdoc IVault
@@ -370,7 +383,7 @@ contract Vault is IVault, ReentrancyGuardTransient {
         view
         returns (uint256 direct, uint256 delegated)
     {
-        return _unpack(totals[task][role].at(epoch));
+        return _unpack(totals[task][role].valueAt(epoch));
     }
 
     /// @inheritdoc IVault
@@ -379,23 +392,31 @@ contract Vault is IVault, ReentrancyGuardTransient {
         view
         returns (uint256)
     {
-        return pools[task][operator].positions[delegator].shares.at(epoch);
+        return pools[task][operator].positions[delegator].shares.valueAt(epoch);
     }
 
     /// @inheritdoc IVault
     function commissionAt(uint256 task, address operator, uint256 epoch) external view returns (uint256) {
-        return pools[task][operator].commission.at(epoch);
+        return pools[task][operator].commission.valueAt(epoch);
     }
 
     /// @inheritdoc IVault
-    function claimable(uint256 task, address operator, address account) external view returns (uint256 amount) {
+    function claimable(uint256 task, address operator, address account)
+        external
+        view
+        returns (uint256 amount)
+    {
         Pool storage pool = pools[task][operator];
         (amount,,) = _accrued(task, pool, pool.positions[account]);
         if (account == operator) amount += pool.operatorCredit;
     }
 
     /// @inheritdoc IVault
-    function unbondingOf(address account) external view returns (uint256 requests, uint256 amount, uint256 due) {
+    function unbondingOf(address account)
+        external
+        view
+        returns (uint256 requests, uint256 amount, uint256 due)
+    {
         UnbondingQueue storage queue = unbonding[account];
         uint32 epoch = currentEpoch();
         uint256 length = queue.requests.length;
@@ -426,7 +447,9 @@ contract Vault is IVault, ReentrancyGuardTransient {
     // ------------------------------------------------------------------ stakes
 
     /// @dev Sets a pool's stakes from the next epoch on, and moves the sums over the eligible pools with them.
-    function _setStakes(uint256 task, Pool storage pool, uint32 epoch, uint256 direct, uint256 delegated) private {
+    function _setStakes(uint256 task, Pool storage pool, uint32 epoch, uint256 direct, uint256 delegated)
+        private
+    {
         uint256 minimum = pool.role == Role.Node ? terms[task].minNodeStake : terms[task].minValidatorStake;
         (uint256 oldDirect, uint256 oldDelegated) = _unpack(pool.stakes.latest());
         pool.stakes.set(epoch + 1, _pack(direct, delegated));
@@ -488,7 +511,7 @@ contract Vault is IVault, ReentrancyGuardTransient {
             uint256 lastBefore = (point >> 224) - 1;
             if (lastBefore > closedThrough) break;
             uint256 boundary =
-                pool.lastCredited <= lastBefore ? pool.rewardPerShare : pool.past.at(lastBefore);
+                pool.lastCredited <= lastBefore ? pool.rewardPerShare : pool.past.valueAt(lastBefore);
             owed += (shares * (boundary - index)) >> SHARE_SCALE_BITS;
             index = boundary;
             shares = point & Checkpoints.MAX_VALUE;

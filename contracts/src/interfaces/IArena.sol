@@ -99,39 +99,46 @@ struct Entry {
     bool queued;
 }
 
-/// @notice The epoch in flight of a task, and its running sums.
+/// @notice A walk over the ranked entries, best first: once to rank them, once to pay them.
+/// @param done entries walked; @param stake their effective stake; @param boundary ⌊B·F⌋ so far (M-5).
+/// @param decay q^done; @param weight sum of the rank-geometric weights so far.
+struct Walk {
+    uint32 done;
+    uint32 lastScore;
+    uint64 lastNumber;
+    uint96 stake;
+    uint96 boundary;
+    uint256 decay;
+    uint256 weight;
+}
+
+/// @notice The epoch in flight of a task.
 /// @param entries length of the list when the seed was drawn; @param listed how many of them are to be scored.
 /// @param validatorStake V: effective stake of all eligible validators.
-/// @param rankedStake S: effective stake of the ranked nodes.
+/// @param rankedStake S: effective stake of the ranked nodes; @param rankable how many they are.
+/// @param upperScore, lowerScore consensus scores at a quarter and at three quarters of the ranked stake (M-8).
 struct Flight {
     bytes32 seed;
     uint32 epoch;
     Stage stage;
+    uint8 activeQueue;
     uint32 entries;
     uint32 listed;
-    uint32 revealers;
-    uint32 chunksRevealed;
-    uint32 chunksWeighed;
     uint32 tallied;
     uint32 rankable;
+    uint32 upperScore;
+    uint32 lowerScore;
     uint96 validatorStake;
     uint96 rankedStake;
-    uint32 ranked;
-    uint32 nodesPaid;
+    uint32 revealers;
+    uint32 validatorsPaid;
     uint96 nodeBudget;
     uint96 validatorBudget;
-    uint32 validatorsPaid;
-    uint32 upperScore;
-    uint96 stakeWalked;
-    uint96 boundary;
-    uint32 lowerScore;
-    uint32 lastScore;
-    uint64 lastNumber;
-    uint8 activeQueue;
-    uint256 decay;
-    uint256 geometricWalked;
+    uint32 chunksRevealed;
+    uint32 chunksWeighed;
     uint256 geometricTotal;
     uint256 validatorWeight;
+    Walk walk;
 }
 
 /// @notice One validator's part in the epoch in flight.
@@ -154,8 +161,8 @@ struct Ballot {
 interface IArena {
     // ------------------------------------------------------------------ errors
 
-    error BadDeployment(string what);
-    error BadParameter(string what);
+    error BadDeployment(bytes32 what);
+    error BadParameter(bytes32 what);
     error UnknownTask(uint256 task);
     error TaskNotRunning(uint256 task, uint256 epoch);
     error WrongPhase(Phase expected, Phase actual);
@@ -190,13 +197,18 @@ interface IArena {
     error WrongMedian(uint256 entry, uint256 candidate);
     error NotRankable(uint256 entry);
     error OutOfOrder(uint256 entry);
-    error WrongRank(uint256 entry, uint256 expected, uint256 actual);
+    error WrongRank(uint256 entry, uint256 expected);
+    error NoSuchEntry(uint256 entry);
     error WeighingIncomplete(uint256 weighed, uint256 revealed);
 
     // ------------------------------------------------------------------ events
 
     event TaskCreated(
-        uint256 indexed task, address indexed creator, uint256 firstEpoch, uint256 lastEpoch, TaskParams params
+        uint256 indexed task,
+        address indexed creator,
+        uint256 firstEpoch,
+        uint256 lastEpoch,
+        TaskParams params
     );
     event SubmissionCommitted(
         uint256 indexed task, uint256 indexed epoch, address indexed node, uint256 number, bytes32 commitment
@@ -248,6 +260,10 @@ interface IArena {
         bool ranked,
         uint256 consensus,
         uint256 stake
+    );
+    /// @param lanes scores counted so far.
+    event PartlyTallied(
+        uint256 indexed task, uint256 indexed epoch, uint256 indexed entry, uint256 median, uint256 lanes
     );
     event Ranked(
         uint256 indexed task, uint256 indexed epoch, address indexed node, uint256 entry, uint256 rank
@@ -318,6 +334,10 @@ interface IArena {
     /// without quorum or not on this epoch's list.
     function tally(uint256 task, uint256 from, uint32[] calldata medians) external;
 
+    /// @notice Counts the next `lanes` scores of an entry against a median, for entries with more scores than one
+    /// transaction can count; `tally` then goes on from there.
+    function tallyPart(uint256 task, uint256 entry, uint32 median, uint256 lanes) external;
+
     /// @notice Ranks the next entries (M-5).
     /// @param from the number of entries ranked so far.
     /// @param order entries, best first; the contract checks the order.
@@ -341,24 +361,10 @@ interface IArena {
     function schedule() external view returns (Schedule memory);
     /// @notice Number of tasks; they are numbered from 1.
     function taskCount() external view returns (uint256);
-    function paramsOf(uint256 task) external view returns (TaskParams memory);
-    function flightOf(uint256 task) external view returns (Flight memory);
-    function ballotOf(uint256 task, address validator) external view returns (Ballot memory);
-    /// @notice Which validator was the `index`-th to reveal in the epoch in flight, and its effective stake.
-    function revealerAt(uint256 task, uint256 index) external view returns (address validator, uint256 stake);
+    /// @notice The epoch whose seed was drawn last, how far it is, and its seed.
+    function flightOf(uint256 task) external view returns (uint32 epoch, Stage stage, bytes32 seed);
     function entryCount(uint256 task) external view returns (uint256);
     function entryAt(uint256 task, uint256 index) external view returns (Entry memory);
-    /// @notice Place of a node's submission on the list, plus one; 0 if it has none.
-    function placeOf(uint256 task, address node) external view returns (uint256);
-    /// @notice A node's last commitment.
-    function commitmentOf(uint256 task, address node)
-        external
-        view
-        returns (bytes32 commitment, uint256 number, uint256 epoch);
-    /// @notice Who first disclosed a content hash, by commitment number (M-11).
-    function originOf(uint256 task, bytes32 contentHash) external view returns (address node, uint256 number);
-    /// @notice The entry at a place of the list that is being scored.
-    function listedEntry(uint256 task, uint256 place) external view returns (uint256 entry);
     /// @notice Epoch and phase at this block's time.
     function clock() external view returns (uint32 epoch, Phase phase);
     /// @notice Start of an epoch, in seconds since 1970.

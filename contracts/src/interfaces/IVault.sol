@@ -32,7 +32,7 @@ interface IVault {
     // ------------------------------------------------------------------ errors
 
     error NotArena(address caller);
-    error BadDeployment(string what);
+    error BadDeployment(bytes32 what);
     error ZeroAmount();
     error UnknownTask(uint256 task);
     error TaskExists(uint256 task);
@@ -56,18 +56,33 @@ interface IVault {
     // ------------------------------------------------------------------ events
 
     event TaskRegistered(uint256 indexed task, Terms terms);
-    event Funded(uint256 indexed task, uint256 indexed epoch, address indexed from, uint256 emission, uint256 bounty);
+    event Funded(
+        uint256 indexed task, uint256 indexed epoch, address indexed from, uint256 emission, uint256 bounty
+    );
     event Staked(
-        uint256 indexed task, uint256 indexed epoch, address indexed operator, Role role, uint256 amount, uint256 direct
+        uint256 indexed task,
+        uint256 indexed epoch,
+        address indexed operator,
+        Role role,
+        uint256 amount,
+        uint256 direct
     );
     event Unstaked(
         uint256 indexed task, uint256 indexed epoch, address indexed operator, uint256 amount, uint256 direct
     );
     event Delegated(
-        uint256 indexed task, uint256 epoch, address indexed operator, address indexed delegator, uint256 amount
+        uint256 indexed task,
+        uint256 epoch,
+        address indexed operator,
+        address indexed delegator,
+        uint256 amount
     );
     event Undelegated(
-        uint256 indexed task, uint256 epoch, address indexed operator, address indexed delegator, uint256 amount
+        uint256 indexed task,
+        uint256 epoch,
+        address indexed operator,
+        address indexed delegator,
+        uint256 amount
     );
     /// @param effectiveEpoch the first epoch to which the commission applies.
     event CommissionSet(
@@ -133,7 +148,8 @@ interface IVault {
     /// @notice Credits an operator's pool from the open budget.
     /// @param withDelegation the pool's reward.
     /// @param withoutDelegation what it would be without the pool's delegated stake (M-6).
-    function credit(uint256 task, address operator, uint256 withDelegation, uint256 withoutDelegation) external;
+    function credit(uint256 task, address operator, uint256 withDelegation, uint256 withoutDelegation)
+        external;
 
     /// @notice Ends the open epoch and returns what was not paid to the reserve and the bounty, in proportion (M-15).
     function closeBudget(uint256 task) external;
@@ -159,20 +175,29 @@ interface IVault {
         returns (uint256 direct, uint256 delegated);
 
     /// @notice Sums over the pools of `role` whose direct stake reaches the task's minimum, as they count in `epoch`.
-    function totalsAt(uint256 task, Role role, uint256 epoch) external view returns (uint256 direct, uint256 delegated);
+    function totalsAt(uint256 task, Role role, uint256 epoch)
+        external
+        view
+        returns (uint256 direct, uint256 delegated);
 
     /// @notice A delegator's stake in a pool as it counts in `epoch`.
     function delegationAt(uint256 task, address operator, address delegator, uint256 epoch)
         external
         view
         returns (uint256);
-    function commissionAt(uint256 task, address operator, uint256 epoch) external view returns (uint256 commissionWad);
+    function commissionAt(uint256 task, address operator, uint256 epoch)
+        external
+        view
+        returns (uint256 commissionWad);
 
     /// @notice What `claim` would pay `account` now.
     function claimable(uint256 task, address operator, address account) external view returns (uint256);
 
     /// @notice An account's requests that have not been withdrawn: how many, their sum, and what is due now.
-    function unbondingOf(address account) external view returns (uint256 requests, uint256 amount, uint256 due);
+    function unbondingOf(address account)
+        external
+        view
+        returns (uint256 requests, uint256 amount, uint256 due);
 
     /// @notice What a task has left: its reserve and its bounty, both without the open budget.
     function unspent(uint256 task) external view returns (uint256 emission, uint256 bounty);

@@ -46,12 +46,16 @@ library Checkpoints {
     }
 
     /// @notice The value in `epoch`; 0 before the first one.
-    function at(Trace storage trace, uint256 epoch) internal view returns (uint256 value) {
+    function valueAt(Trace storage trace, uint256 epoch) internal view returns (uint256 value) {
         (, value) = pointAt(trace, epoch);
     }
 
     /// @notice The value in `epoch` and the epoch from which it counts; zeros before the first one.
-    function pointAt(Trace storage trace, uint256 epoch) internal view returns (uint256 since, uint256 value) {
+    function pointAt(Trace storage trace, uint256 epoch)
+        internal
+        view
+        returns (uint256 since, uint256 value)
+    {
         uint256 low = 0;
         uint256 high = trace.points.length;
         // Nearly every question is about one of the last two points.
