@@ -22,6 +22,9 @@ interface Vm {
     function roll(uint256 number) external;
     function chainId(uint256 id) external;
     function prevrandao(bytes32 value) external;
+    function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
+    function deployCode(string calldata artifact, bytes calldata args) external returns (address);
+    function getNonce(address who) external view returns (uint64);
     function getBlockTimestamp() external view returns (uint256);
 
     function assume(bool condition) external pure;
