@@ -2,7 +2,7 @@
 // Writes the ABI and the creation bytecode of every contract that the Rust code deploys or binds, as slim JSON
 // `{abi, bytecode}`, so that `cargo build` needs no Solidity compiler:
 //
-//   abi/<Contract>.json           contracts and interfaces of src/ (not src/libraries: their functions are internal)
+//   abi/<Contract>.json           contracts of src/ (not src/libraries: their functions are internal)
 //   abi/harness/<Contract>.json   contracts of test/harness/, which expose the internal libraries to Rust's tests
 //
 //   node tools/abi.mjs            build and write
@@ -18,7 +18,7 @@ const SOURCES = [
   { folder: 'test/harness', target: 'abi/harness' },
 ];
 
-/** Solidity files of a folder, sorted; below src/ only the folders that declare deployable or bindable contracts. */
+/** Solidity files of a folder, sorted, without those of libraries. */
 function solidityFiles(folder) {
   const absolute = path.join(root, folder);
   if (!fs.existsSync(absolute)) return [];
@@ -59,6 +59,7 @@ function expectedFiles() {
         const compiled = Object.keys(artifact.metadata?.settings?.compilationTarget ?? {})[0];
         if (compiled !== undefined && compiled !== `${folder}/${source}`) continue;
         const bytecode = artifact.bytecode?.object ?? '0x';
+        if (bytecode === '0x') continue; // An interface: the contract that implements it has the same ABI.
         const name = path.basename(file, '.json');
         if (bytecode.includes('__$')) throw new Error(`${name}: bytecode needs a linked library`);
         const key = `${target}/${name}.json`;
