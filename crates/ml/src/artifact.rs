@@ -51,9 +51,10 @@ impl Model {
         for (spec, values) in architecture.tensors().iter().zip(self.tensors()) {
             let start = content.len();
             content.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-            let (name, shape, end) = (&spec.name, &spec.shape, content.len());
+            let shape: Vec<String> = spec.shape.iter().map(usize::to_string).collect();
+            let (name, shape, end) = (&spec.name, shape.join(","), content.len());
             header +=
-                &format!(r#","{name}":{{"dtype":"F32","shape":{shape:?},"data_offsets":[{start},{end}]}}"#);
+                &format!(r#","{name}":{{"dtype":"F32","shape":[{shape}],"data_offsets":[{start},{end}]}}"#);
         }
         header.push('}');
         // Spaces keep the weights aligned, as the format asks.
@@ -80,7 +81,7 @@ impl Model {
         let file = SafeTensors::deserialize(bytes)
             .map_err(|error| ArtifactError::Header { reason: shortened(&error.to_string()) })?;
         let tensors = specs.iter().map(|spec| values(&file, spec)).collect::<Result<_, _>>()?;
-        Ok(Self::from_tensors(architecture, tensors))
+        Self::new(architecture, tensors)
     }
 }
 
@@ -182,11 +183,7 @@ fn check_layout(tensors: &BTreeMap<String, Entry>, content: u64) -> Result<(), A
 fn values(file: &SafeTensors<'_>, spec: &TensorSpec) -> Result<Vec<f32>, ArtifactError> {
     let missing = |_| ArtifactError::MissingTensor { name: spec.name.clone() };
     let (numbers, _) = file.tensor(&spec.name).map_err(missing)?.data().as_chunks::<4>();
-    let values: Vec<f32> = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    match values.iter().position(|value| !value.is_finite()) {
-        Some(index) => Err(ArtifactError::NotFinite { name: spec.name.clone(), index }),
-        None => Ok(values),
-    }
+    Ok(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
 /// Enough of a text that a stranger wrote to recognise it in a message.

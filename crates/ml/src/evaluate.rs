@@ -1,5 +1,7 @@
 //! Scoring a model on rows.
 
+use aiarena_mechanism::Score;
+
 use crate::{
     dataset::{CLASSES, PIXELS, Rows},
     error::Error,
@@ -8,7 +10,7 @@ use crate::{
 };
 
 /// Rows that are worked on at once. It bounds the memory and does not change a bit of the result.
-const BATCH: usize = 64;
+const BATCH: usize = 32;
 
 /// The loss of one row counts at most this much, in nats: it keeps the sum within bounds.
 const LARGEST_LOSS: f64 = 100.0;
@@ -25,13 +27,20 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
+    /// The score by accuracy: 1 to 1 000 000 000, or invalid if nothing was evaluated.
+    ///
+    /// *Source*: `docs/mechanism.md` M-16.
+    pub fn score(self) -> Score {
+        Score::from_ratio(self.correct.into(), self.total.into()).unwrap_or(Score::INVALID)
+    }
+
     /// The share of rows answered rightly, for people to read.
-    pub fn accuracy(&self) -> f64 {
+    pub fn accuracy(self) -> f64 {
         f64::from(self.correct) / f64::from(self.total.max(1))
     }
 
     /// The mean cross-entropy in nats, for people to read.
-    pub fn mean_loss(&self) -> f64 {
+    pub fn mean_loss(self) -> f64 {
         self.loss_nanonats as f64 * 1e-9 / f64::from(self.total.max(1))
     }
 }

@@ -64,12 +64,16 @@ pub(crate) fn add_product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>) {
                 let mut tile = [[0.0; TILE_COLUMNS]; TILE_ROWS];
                 for (r, sums) in tile.iter_mut().enumerate().take(rows) {
                     let at = (row + r) * b.columns + column;
-                    sums[..columns].copy_from_slice(&out[at..at + columns]);
+                    copy_up_to(sums, &out[at..at + columns]);
                 }
                 add_tile(&mut tile, &packed_a, columns_of_b);
                 for (r, sums) in tile.iter().enumerate().take(rows) {
                     let at = (row + r) * b.columns + column;
-                    out[at..at + columns].copy_from_slice(&sums[..columns]);
+                    let out = &mut out[at..at + columns];
+                    match <&mut [f32; TILE_COLUMNS]>::try_from(&mut *out) {
+                        Ok(whole) => *whole = *sums,
+                        Err(_) => out.copy_from_slice(&sums[..columns]),
+                    }
                 }
             }
         }
@@ -93,7 +97,7 @@ fn pack<const WIDTH: usize>(
         if matrix.row_stride == 1 {
             for (i, line) in lines.iter_mut().enumerate() {
                 let at = (start + i) * matrix.column_stride + base;
-                line[..width].copy_from_slice(&matrix.values[at..at + width]);
+                copy_up_to(line, &matrix.values[at..at + width]);
             }
         } else {
             for r in 0..width {
@@ -103,6 +107,14 @@ fn pack<const WIDTH: usize>(
                 }
             }
         }
+    }
+}
+
+/// Copies all of `from`; when it fills the array, which is nearly always, without a call to copy memory.
+fn copy_up_to<const WIDTH: usize>(to: &mut [f32; WIDTH], from: &[f32]) {
+    match <&[f32; WIDTH]>::try_from(from) {
+        Ok(whole) => *to = *whole,
+        Err(_) => to[..from.len()].copy_from_slice(from),
     }
 }
 
@@ -192,7 +204,12 @@ fn for_each_run(planes: Planes, mut visit: impl FnMut(usize, usize, usize)) {
 pub(crate) fn max_pool(images: &[f32], planes: Planes) -> Vec<f32> {
     let mut pooled = Vec::with_capacity(images.len() / 4);
     for image in images.chunks_exact(planes.len()) {
-        for_each_square(planes, |corners| pooled.push(image[largest(image, corners)]));
+        for_each_square(planes, |corners| {
+            let [a, b, c, d] = corners.map(|corner| &image[corner..corner + planes.channels]);
+            pooled.extend(
+                a.iter().zip(b).zip(c).zip(d).map(|(((a, b), c), d)| larger(larger(*a, *b), larger(*c, *d))),
+            );
+        });
     }
     pooled
 }
@@ -200,31 +217,34 @@ pub(crate) fn max_pool(images: &[f32], planes: Planes) -> Vec<f32> {
 /// The gradient of [`max_pool`]: a square's gradient goes to its largest value, the first of equals.
 pub(crate) fn max_pool_gradient(images: &[f32], gradient: &[f32], planes: Planes) -> Vec<f32> {
     let mut spread = vec![0.0; images.len()];
-    let mut gradient = gradient.iter();
+    let mut squares = gradient.chunks_exact(planes.channels);
     for (image, spread) in images.chunks_exact(planes.len()).zip(spread.chunks_exact_mut(planes.len())) {
-        for_each_square(planes, |corners| {
-            spread[largest(image, corners)] = *gradient.next().expect("one gradient per square");
+        for_each_square(planes, |[first, others @ ..]| {
+            for (channel, gradient) in squares.next().into_iter().flatten().enumerate() {
+                let largest = others.iter().fold(first + channel, |best, corner| {
+                    if image[corner + channel] > image[best] { corner + channel } else { best }
+                });
+                spread[largest] = *gradient;
+            }
         });
     }
     spread
 }
 
+/// Calls `visit` with the positions of the corners' first channels.
 fn for_each_square(planes: Planes, mut visit: impl FnMut([usize; 4])) {
     let Planes { side, channels } = planes;
     let line = side * channels;
     for y in 0..side / 2 {
         for x in 0..side / 2 {
-            for channel in 0..channels {
-                let corner = 2 * y * line + 2 * x * channels + channel;
-                visit([corner, corner + channels, corner + line, corner + line + channels]);
-            }
+            let corner = 2 * y * line + 2 * x * channels;
+            visit([corner, corner + channels, corner + line, corner + line + channels]);
         }
     }
 }
 
-fn largest(image: &[f32], corners: [usize; 4]) -> usize {
-    let [first, rest @ ..] = corners;
-    rest.into_iter().fold(first, |best, corner| if image[corner] > image[best] { corner } else { best })
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
 }
 
 /// Swaps the two inner indices of `(batch, rows, columns)`.

@@ -8,6 +8,7 @@ mod kernels;
 mod model;
 mod network;
 mod random;
+mod similarity;
 mod split;
 mod train;
 
@@ -16,5 +17,6 @@ pub use dataset::{CLASSES, Dataset, EMBEDDED_DIGEST, FILE_NAMES, PIXELS, Rows, S
 pub use error::{ArtifactError, DatasetError, Error};
 pub use evaluate::{Evaluation, evaluate};
 pub use model::{Architecture, MAX_CHANNELS, MAX_HIDDEN, Model, TensorSpec};
+pub use similarity::{COPY_THRESHOLD_PPM, Similarity, is_near_copy, similarity};
 pub use split::eval_slice;
 pub use train::{Progress, TrainingConfig, train};

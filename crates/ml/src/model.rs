@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     dataset::{CLASSES, PIXELS, SIDE},
-    error::Error,
+    error::{ArtifactError, Error},
     random::Random,
 };
 
@@ -157,7 +157,7 @@ impl Model {
     /// A model to start training from: He's normal initialisation of the weights, biases 0.
     ///
     /// Nodes must take different seeds: two models trained from one beginning stay close, and the later of them counts
-    /// as a copy ([`crate::similarity`]).
+    /// as a copy ([`crate::is_near_copy`]).
     pub fn init(architecture: Architecture, seed: &[u8; 32]) -> Self {
         let mut random = Random::new("initialisation", seed);
         let init = |spec: &TensorSpec| -> Vec<f32> {
@@ -170,10 +170,31 @@ impl Model {
         Self { architecture, tensors }
     }
 
-    /// The caller has checked names, shapes and values.
-    pub(crate) fn from_tensors(architecture: Architecture, tensors: Vec<Vec<f32>>) -> Self {
-        debug_assert!(architecture.tensors().iter().map(TensorSpec::len).eq(tensors.iter().map(Vec::len)));
-        Self { architecture, tensors }
+    /// A model of these weights, in the order and of the shapes of [`Architecture::tensors`].
+    ///
+    /// # Errors
+    /// [`ArtifactError::MissingTensor`], [`ArtifactError::UnexpectedTensor`], [`ArtifactError::WrongShape`],
+    /// [`ArtifactError::NotFinite`].
+    pub fn new(architecture: Architecture, tensors: Vec<Vec<f32>>) -> Result<Self, ArtifactError> {
+        let specs = architecture.tensors();
+        if tensors.len() > specs.len() {
+            return Err(ArtifactError::UnexpectedTensor { name: format!("number {}", specs.len() + 1) });
+        }
+        for (i, spec) in specs.into_iter().enumerate() {
+            let name = spec.name.clone();
+            let Some(values) = tensors.get(i) else { return Err(ArtifactError::MissingTensor { name }) };
+            if values.len() != spec.len() {
+                return Err(ArtifactError::WrongShape {
+                    name,
+                    expected: spec.shape,
+                    got: vec![values.len() as u64],
+                });
+            }
+            if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+                return Err(ArtifactError::NotFinite { name, index });
+            }
+        }
+        Ok(Self { architecture, tensors })
     }
 
     /// The family and its dimensions.
