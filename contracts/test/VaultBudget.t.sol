@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Vault} from "../src/Vault.sol";
 import {IVault, Role} from "../src/interfaces/IVault.sol";
 import {BareToken, FeeToken, GenerousToken, ReentrantToken, RefusingToken} from "./base/HostileTokens.sol";
 import {VaultFixture} from "./base/VaultFixture.sol";
@@ -150,7 +149,7 @@ contract VaultBudgetTest is VaultFixture {
 
     function test_ATokenCannotReenter() public {
         ReentrantToken hostile = new ReentrantToken();
-        Vault other = vaultOf(hostile);
+        IVault other = vaultOf(hostile);
         hostile.mint(alice, 1000);
         vm.startPrank(alice);
         other.stake(TASK, Role.Node, 50);
@@ -200,13 +199,13 @@ contract VaultBudgetTest is VaultFixture {
         return vault.reclaim(TASK);
     }
 
-    function vaultOf(BareToken hostile) internal returns (Vault other) {
+    function vaultOf(BareToken hostile) internal returns (IVault other) {
         other = newVault(address(hostile), address(this), GENESIS, EPOCH, UNBONDING);
         other.register(TASK, terms());
     }
 
     function refused(BareToken hostile, bytes memory reason) internal {
-        Vault other = vaultOf(hostile);
+        IVault other = vaultOf(hostile);
         hostile.mint(alice, 1000);
         vm.startPrank(alice);
         vm.expectRevert(reason);

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Arena} from "../../src/Arena.sol";
-import {ArenaToken} from "../../src/ArenaToken.sol";
-import {Vault} from "../../src/Vault.sol";
-import {Metric, Phase, RankingRule, Schedule, TaskParams} from "../../src/interfaces/IArena.sol";
-import {Role} from "../../src/interfaces/IVault.sol";
+import {IArena, Metric, Phase, RankingRule, Schedule, TaskParams} from "../../src/interfaces/IArena.sol";
+import {IVault, Role} from "../../src/interfaces/IVault.sol";
 import {Commitment} from "../../src/libraries/Commitment.sol";
 import {TestBase} from "../TestBase.sol";
+import {IMintable} from "./IMintable.sol";
 
 /// @notice A deployment with its token, a clock that is moved by epoch and phase, and participants with tokens.
 abstract contract ArenaFixture is TestBase {
@@ -17,26 +15,26 @@ abstract contract ArenaFixture is TestBase {
     uint32 internal constant UNBONDING = 2;
     bytes32 internal constant SALT = keccak256("salt");
 
-    ArenaToken internal token;
-    Vault internal vault;
-    Arena internal arena;
+    IMintable internal token;
+    IVault internal vault;
+    IArena internal arena;
 
     address internal creator = makeAddr("creator");
     address internal stranger = makeAddr("stranger");
 
     function setUp() public virtual {
         vm.warp(GENESIS - 10);
-        token = ArenaToken(vm.deployCode("ArenaToken.sol:ArenaToken", ""));
+        token = IMintable(vm.deployCode("ArenaToken.sol:ArenaToken", ""));
         (vault, arena) = deploy(address(token));
     }
 
     /// @notice The vault comes first and names the arena's future address; the arena then checks that they fit.
-    function deploy(address token_) internal returns (Vault vault_, Arena arena_) {
+    function deploy(address token_) internal returns (IVault vault_, IArena arena_) {
         address future = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        // By artifact, so that the compiler need not build both contracts again inside of every test contract.
+        // By artifact: the very bytecode that is exported, and the compiler need not build it again for each test.
         vault_ =
-            Vault(vm.deployCode("Vault.sol:Vault", abi.encode(token_, future, GENESIS, EPOCH, UNBONDING)));
-        arena_ = Arena(vm.deployCode("Arena.sol:Arena", abi.encode(vault_, schedule())));
+            IVault(vm.deployCode("Vault.sol:Vault", abi.encode(token_, future, GENESIS, EPOCH, UNBONDING)));
+        arena_ = IArena(vm.deployCode("Arena.sol:Arena", abi.encode(vault_, schedule())));
     }
 
     function schedule() internal pure returns (Schedule memory) {

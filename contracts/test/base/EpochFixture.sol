@@ -34,6 +34,11 @@ abstract contract EpochFixture is ArenaFixture {
         uint256[] list;
     }
 
+    struct Vote {
+        uint256 weight;
+        uint32 score;
+    }
+
     uint256 internal task;
     TaskParams internal params;
     Draw internal draw;
@@ -43,6 +48,8 @@ abstract contract EpochFixture is ArenaFixture {
     /// @dev What an honest validator finds for a content hash.
     mapping(bytes32 contentHash => uint32) internal truth;
     mapping(address validator => Sheet) internal sheets;
+    /// @dev What was revealed for an entry, without abstentions.
+    mapping(uint256 epoch => mapping(uint256 entry => Vote[])) internal votes;
     /// @dev Validators that revealed in this epoch, in order.
     address[] internal revealers;
 
@@ -199,7 +206,17 @@ abstract contract EpochFixture is ArenaFixture {
         bytes memory scores = packed(sheet.scores, chunk);
         vm.prank(validator);
         arena.revealScores(task, SALT, sheet.root, chunk, scores, proof);
-        if (revealers.length == 0 || revealers[revealers.length - 1] != validator) revealers.push(validator);
+        bool known = false;
+        for (uint256 i = 0; i < revealers.length; ++i) {
+            known = known || revealers[i] == validator;
+        }
+        if (!known) revealers.push(validator);
+
+        uint256 omega = effectiveStake(validator, draw.epoch) * draw.listed / sheet.entries.length;
+        for (uint256 i = chunk * CHUNK; i < sheet.scores.length && i < (chunk + 1) * CHUNK; ++i) {
+            if (sheet.scores[i] == ABSTAIN) continue;
+            votes[draw.epoch][sheet.entries[i]].push(Vote({weight: omega, score: sheet.scores[i]}));
+        }
     }
 
     /// @notice All validators score honestly, from the draw of the seed to the last reveal.
@@ -259,65 +276,45 @@ abstract contract EpochFixture is ArenaFixture {
     function expectedMedians() internal view returns (uint32[] memory medians) {
         medians = new uint32[](arena.entryCount(task));
         for (uint256 entry = 0; entry < medians.length; ++entry) {
-            medians[entry] = expectedMedian(entry);
+            medians[entry] = medianOf(votes[draw.epoch][entry]);
         }
     }
 
-    function expectedMedian(uint256 entry) internal view returns (uint32 median) {
-        (uint256[] memory weights, uint32[] memory scores, uint256 total) = votesOn(entry);
+    function medianOf(Vote[] memory cast) internal view returns (uint32 median) {
+        uint256 total = 0;
+        for (uint256 i = 0; i < cast.length; ++i) {
+            total += cast[i].weight;
+        }
         if (total == 0 || 3 * total < draw.validatorStake) return 0;
         median = ABSTAIN;
-        for (uint256 i = 0; i < scores.length; ++i) {
+        for (uint256 i = 0; i < cast.length; ++i) {
             uint256 upTo = 0;
-            for (uint256 j = 0; j < scores.length; ++j) {
-                if (scores[j] <= scores[i]) upTo += weights[j];
+            for (uint256 j = 0; j < cast.length; ++j) {
+                if (cast[j].score <= cast[i].score) upTo += cast[j].weight;
             }
-            if (weights[i] != 0 && 2 * upTo >= total && scores[i] < median) median = scores[i];
-        }
-    }
-
-    /// @notice Weight and score of each revealer on an entry; weight 0 where it did not score it.
-    function votesOn(uint256 entry)
-        internal
-        view
-        returns (uint256[] memory weights, uint32[] memory scores, uint256 total)
-    {
-        weights = new uint256[](revealers.length);
-        scores = new uint32[](revealers.length);
-        for (uint256 i = 0; i < revealers.length; ++i) {
-            Sheet memory sheet = sheets[revealers[i]];
-            for (uint256 j = 0; j < sheet.entries.length; ++j) {
-                if (sheet.entries[j] != entry || sheet.scores[j] == ABSTAIN) continue;
-                weights[i] = effectiveStake(revealers[i], draw.epoch) * draw.listed / sheet.entries.length;
-                scores[i] = sheet.scores[j];
-                total += weights[i];
-            }
+            if (2 * upTo >= total && cast[i].score < median) median = cast[i].score;
         }
     }
 
     /// @notice The entries that the tally found rankable: by score, best first, then by commitment number.
     function orderOfRanked() internal view returns (uint32[] memory order) {
         uint256 count = arena.entryCount(task);
+        uint256[] memory keys = new uint256[](count);
         uint256 found = 0;
-        for (uint256 entry = 0; entry < count; ++entry) {
-            if (arena.entryAt(task, entry).ranked) ++found;
+        for (uint256 i = 0; i < count; ++i) {
+            Entry memory entry = arena.entryAt(task, i);
+            if (!entry.ranked) continue;
+            uint256 key = (uint256(entry.consensus) << 96) | (uint256(~entry.number) << 32) | i;
+            uint256 place = found++;
+            for (; place > 0 && keys[place - 1] < key; --place) {
+                keys[place] = keys[place - 1];
+            }
+            keys[place] = key;
         }
         order = new uint32[](found);
-        found = 0;
-        for (uint256 entry = 0; entry < count; ++entry) {
-            if (!arena.entryAt(task, entry).ranked) continue;
-            uint256 place = found++;
-            for (; place > 0 && precedes(entry, order[place - 1]); --place) {
-                order[place] = order[place - 1];
-            }
-            order[place] = uint32(entry);
+        for (uint256 i = 0; i < found; ++i) {
+            order[i] = uint32(keys[i]);
         }
-    }
-
-    function precedes(uint256 left, uint256 right) internal view returns (bool) {
-        Entry memory a = arena.entryAt(task, left);
-        Entry memory b = arena.entryAt(task, right);
-        return a.consensus > b.consensus || (a.consensus == b.consensus && a.number < b.number);
     }
 
     function stage() internal view returns (Stage stage_) {

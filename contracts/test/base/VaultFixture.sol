@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {ArenaToken} from "../../src/ArenaToken.sol";
-import {Vault} from "../../src/Vault.sol";
 import {IVault, Role, Terms} from "../../src/interfaces/IVault.sol";
 import {TestBase} from "../TestBase.sol";
+import {IMintable} from "./IMintable.sol";
 
 /// @notice A vault whose arena is the test itself, with one task that runs in epochs 1 to 10.
 abstract contract VaultFixture is TestBase {
@@ -15,8 +14,8 @@ abstract contract VaultFixture is TestBase {
     uint256 internal constant TASK = 1;
     uint32 internal constant LAST_EPOCH = 10;
 
-    ArenaToken internal token;
-    Vault internal vault;
+    IMintable internal token;
+    IVault internal vault;
 
     address internal creator = makeAddr("creator");
     address internal node = makeAddr("node");
@@ -26,7 +25,7 @@ abstract contract VaultFixture is TestBase {
 
     function setUp() public virtual {
         vm.warp(GENESIS - 10);
-        token = ArenaToken(vm.deployCode("ArenaToken.sol:ArenaToken", ""));
+        token = IMintable(vm.deployCode("ArenaToken.sol:ArenaToken", ""));
         vault = newVault(address(token), address(this), GENESIS, EPOCH, UNBONDING);
         vault.register(TASK, terms());
         address[5] memory people = [creator, node, validator, alice, bob];
@@ -39,10 +38,10 @@ abstract contract VaultFixture is TestBase {
 
     function newVault(address token_, address arena, uint64 genesis, uint32 length, uint32 unbonding)
         internal
-        returns (Vault)
+        returns (IVault)
     {
-        // By artifact, so that the compiler need not build the vault again inside of every test contract.
-        return Vault(vm.deployCode("Vault.sol:Vault", abi.encode(token_, arena, genesis, length, unbonding)));
+        // By artifact: the very bytecode that is exported, and the compiler need not build it again for each test.
+        return IVault(vm.deployCode("Vault.sol:Vault", abi.encode(token_, arena, genesis, length, unbonding)));
     }
 
     function terms() internal view returns (Terms memory) {
