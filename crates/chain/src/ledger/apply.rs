@@ -50,7 +50,13 @@ impl Ledger {
                 if number != self.tasks.len() as u64 + 1 {
                     return Err(format!("task {number} after {} tasks", self.tasks.len()));
                 }
-                let task = new_task(e.creator, epoch(e.firstEpoch)?, epoch(e.lastEpoch)?, (&e.params).into());
+                let task = new_task(
+                    number,
+                    e.creator,
+                    epoch(e.firstEpoch)?,
+                    epoch(e.lastEpoch)?,
+                    (&e.params).into(),
+                );
                 self.tasks.insert(number, task);
                 Ok(())
             }
@@ -136,7 +142,12 @@ impl Ledger {
                 self.task_mut(e.task)?.in_flight(e.epoch)?.outcome.validators.push(payment);
                 Ok(())
             }
-            A::PartlyTallied(e) => self.task_mut(e.task)?.in_flight(e.epoch).map(|_| ()),
+            A::PartlyTallied(e) => {
+                let outcome = &mut self.task_mut(e.task)?.in_flight(e.epoch)?.outcome;
+                let word = |value: U256| u32::try_from(value).map_err(|_| format!("{value} is out of range"));
+                outcome.counted.insert((word(e.entry)?, word(e.median)?), word(e.lanes)?);
+                Ok(())
+            }
             // The vault's `BudgetSettled` follows in the same transaction and ends the epoch.
             A::EpochSettled(e) => self.task_mut(e.task)?.in_flight(e.epoch).map(|_| ()),
         }
@@ -177,7 +188,7 @@ impl Ledger {
                 let task = self.task_mut(e.task)?;
                 let closed_through = task.closed_through;
                 let pool = task.pool(e.operator)?;
-                pool.accrue(e.delegator, closed_through);
+                pool.accrue(e.delegator, closed_through).map_err(text)?;
                 let shares = pool.positions.get(&e.delegator).map_or(U256::ZERO, |p| p.shares.latest());
                 pool.set_shares(e.delegator, at, add(shares, e.amount)?);
                 let (direct, delegated) = pool.stakes.latest();
@@ -189,7 +200,7 @@ impl Ledger {
                 let task = self.task_mut(e.task)?;
                 let closed_through = task.closed_through;
                 let pool = task.pool(e.operator)?;
-                pool.accrue(e.delegator, closed_through);
+                pool.accrue(e.delegator, closed_through).map_err(text)?;
                 let shares = pool.positions.get(&e.delegator).map_or(U256::ZERO, |p| p.shares.latest());
                 pool.set_shares(e.delegator, at, sub(shares, e.amount)?);
                 let (direct, delegated) = pool.stakes.latest();
@@ -210,7 +221,7 @@ impl Ledger {
                 let task = self.task_mut(e.task)?;
                 let closed_through = task.closed_through;
                 let pool = task.pool(e.operator)?;
-                pool.accrue(e.account, closed_through);
+                pool.accrue(e.account, closed_through).map_err(text)?;
                 let mut owed = pool.take_owed(e.account);
                 if e.account == e.operator {
                     owed += std::mem::take(&mut pool.operator_credit);
@@ -218,7 +229,8 @@ impl Ledger {
                 if owed != e.amount {
                     return Err(format!("{} claimed {}, but was owed {owed}", e.account, e.amount));
                 }
-                self.claimed = (self.claimed.0 + 1, add(self.claimed.1, owed)?);
+                let claims = self.claims.entry(e.account).or_default();
+                (claims.count, claims.amount) = (claims.count + 1, add(claims.amount, owed)?);
                 shrink(&mut self.liabilities.credited, owed)
             }
             V::Reclaimed(e) => {
@@ -234,7 +246,7 @@ impl Ledger {
             V::Credited(e) => {
                 let at = epoch(e.epoch)?;
                 let task = self.task_mut(e.task)?;
-                task.pool(e.operator)?.credit(at, e.operatorAmount, e.delegatorsAmount);
+                task.pool(e.operator)?.credit(at, e.operatorAmount, e.delegatorsAmount).map_err(text)?;
                 let credits = &mut task.in_flight(e.epoch)?.outcome.credits;
                 if credits.insert(e.operator, (e.operatorAmount, e.delegatorsAmount)).is_some() {
                     return Err(format!("{} credited twice in epoch {at}", e.operator));
@@ -263,8 +275,15 @@ impl Ledger {
     }
 }
 
-fn new_task(creator: Address, first_epoch: u32, last_epoch: u32, params: super::TaskParams) -> Task {
+fn new_task(
+    number: u64,
+    creator: Address,
+    first_epoch: u32,
+    last_epoch: u32,
+    params: super::TaskParams,
+) -> Task {
     Task {
+        number,
         params,
         creator,
         first_epoch,
@@ -427,6 +446,10 @@ impl Task {
         self.settled.push(flight);
         Ok(())
     }
+}
+
+fn text(error: aiarena_mechanism::Error) -> String {
+    error.to_string()
 }
 
 /// An epoch number that leaves room for the epochs after it.

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 pub use apply::LedgerError;
 pub use pool::{Pool, Position, Role};
 pub use task::{
-    Disclosure, Entry, Flight, Origin, Outcome, Payment, Pledge, RankingRule, Reveals, Settled, Stage, Tally,
-    Task, TaskParams,
+    Disclosure, Entry, Flight, Origin, Outcome, Payment, Pledge, Reveals, Settled, Stage, Tally, Task,
+    TaskParams,
 };
 pub use trace::Trace;
 
@@ -110,6 +110,15 @@ impl Liabilities {
     }
 }
 
+/// What an account has claimed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// How often.
+    pub count: u64,
+    /// How much in all, in base units.
+    pub amount: U256,
+}
+
 /// The whole state of a deployment, as its events tell it.
 #[derive(Debug, Clone)]
 pub struct Ledger {
@@ -121,8 +130,8 @@ pub struct Ledger {
     pub liabilities: Liabilities,
     /// Requests that are not withdrawn: amount and the epoch of its release, oldest first.
     pub unbonding: BTreeMap<Address, Vec<(U256, u32)>>,
-    /// Number of claims so far, and their sum.
-    pub claimed: (u64, U256),
+    /// Claims by account.
+    pub claims: BTreeMap<Address, Claims>,
 }
 
 impl Ledger {
@@ -134,7 +143,7 @@ impl Ledger {
             tasks: BTreeMap::new(),
             liabilities: Liabilities::default(),
             unbonding: BTreeMap::new(),
-            claimed: (0, U256::ZERO),
+            claims: BTreeMap::new(),
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use aiarena_mechanism::{
+    Error,
+    delegation::{accrued, reward_per_share},
+};
 use alloy::primitives::{Address, U256};
 use serde::{Deserialize, Serialize};
 
 use super::Trace;
-
-/// Scale of `reward_per_share`, as in the vault.
-const SHARE_SCALE_BITS: usize = 96;
 
 /// What an operator does in a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,7 +43,6 @@ pub struct Pool {
     pub positions: BTreeMap<Address, Position>,
     /// What the operator may claim.
     pub operator_credit: U256,
-    /// Epochs up to this one are closed in the pool's task.
     reward_per_share: U256,
     last_credited: u32,
     past: Trace<U256>,
@@ -65,33 +65,30 @@ impl Pool {
     }
 
     /// Credits one epoch's reward, already split (M-6).
-    pub(super) fn credit(&mut self, epoch: u32, operator: U256, delegators: U256) {
+    pub(super) fn credit(&mut self, epoch: u32, operator: U256, delegators: U256) -> Result<(), Error> {
         self.operator_credit += operator;
-        let (_, delegated) = self.stakes.at(epoch);
-        if delegators.is_zero() || delegated.is_zero() {
-            return;
+        if delegators.is_zero() {
+            return Ok(());
         }
-        let since = self
-            .stakes
-            .points()
-            .iter()
-            .rev()
-            .find(|(since, _)| *since <= epoch)
-            .map_or(0, |(since, _)| *since);
-        if self.last_credited != 0 && since > self.last_credited {
+        let (_, delegated) = self.stakes.at(epoch);
+        let rise = reward_per_share(delegators, delegated)?;
+        // Positions that changed since the last credit start or end at the value before this one.
+        if self.last_credited != 0 && self.stakes.since(epoch) > self.last_credited {
             self.past.set(self.last_credited, self.reward_per_share);
         }
-        self.reward_per_share += (delegators << SHARE_SCALE_BITS) / delegated;
+        self.reward_per_share += rise;
         self.last_credited = epoch;
+        Ok(())
     }
 
     /// Brings a delegator's position up to date, as the vault does before each change and each claim.
-    pub(super) fn accrue(&mut self, delegator: Address, closed_through: u32) {
-        let Some(mut position) = self.positions.remove(&delegator) else {
-            return;
-        };
-        (position.owed, position.index, position.cursor) = self.accrued(&position, closed_through);
-        self.positions.insert(delegator, position);
+    pub(super) fn accrue(&mut self, delegator: Address, closed_through: u32) -> Result<(), Error> {
+        if let Some(position) = self.positions.get(&delegator) {
+            let (owed, index, cursor) = self.accrued(position, closed_through)?;
+            let shares = position.shares.clone();
+            self.positions.insert(delegator, Position { shares, index, owed, cursor });
+        }
+        Ok(())
     }
 
     /// Changes a delegator's stake from the next epoch on.
@@ -105,29 +102,30 @@ impl Pool {
     }
 
     /// What `delegator` could claim if the epochs up to `closed_through` are closed. Rounding: down.
-    #[must_use]
-    pub fn claimable(&self, delegator: Address, closed_through: u32) -> U256 {
-        self.positions.get(&delegator).map_or(U256::ZERO, |position| self.accrued(position, closed_through).0)
+    ///
+    /// # Errors
+    /// Only for a history that no vault can have made.
+    pub fn claimable(&self, delegator: Address, closed_through: u32) -> Result<U256, Error> {
+        let position = self.positions.get(&delegator);
+        position.map_or(Ok(U256::ZERO), |position| Ok(self.accrued(position, closed_through)?.0))
     }
 
-    fn accrued(&self, position: &Position, closed_through: u32) -> (U256, U256, usize) {
+    /// What a position is owed, up to which reward per share, and past how many of its changes.
+    fn accrued(&self, position: &Position, closed_through: u32) -> Result<(U256, U256, usize), Error> {
         let (mut owed, mut index, mut cursor) = (position.owed, position.index, position.cursor);
         let points = position.shares.points();
         let mut shares = if cursor == 0 { U256::ZERO } else { points[cursor - 1].1 };
-        while let Some((since, next)) = points.get(cursor) {
-            let last_before = since - 1;
-            if last_before > closed_through {
-                break;
-            }
+        while let Some((since, next)) = points.get(cursor).filter(|(since, _)| *since <= closed_through + 1) {
+            let last_before = since.saturating_sub(1);
             let boundary = if self.last_credited <= last_before {
                 self.reward_per_share
             } else {
                 self.past.at(last_before)
             };
-            owed += (shares * (boundary - index)) >> SHARE_SCALE_BITS;
+            owed += accrued(shares, index, boundary)?;
             (index, shares, cursor) = (boundary, *next, cursor + 1);
         }
-        owed += (shares * (self.reward_per_share - index)) >> SHARE_SCALE_BITS;
-        (owed, self.reward_per_share, cursor)
+        owed += accrued(shares, index, self.reward_per_share)?;
+        Ok((owed, self.reward_per_share, cursor))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aiarena_mechanism::{ranking::RankingRule, settle::Task as Rules};
 use alloy::primitives::{Address, B256, U256};
 
 use super::{Pool, Role, Trace};
@@ -24,24 +25,8 @@ pub struct TaskParams {
     pub max_submissions: u16,
     /// Whether evaluation data is drawn anew in each epoch (M-9).
     pub fresh_data: bool,
-    /// Scores wanted per submission (M-9).
-    pub redundancy: u8,
-    /// Difference that two honest validators may have, in score units (M-8).
-    pub tolerance: u32,
-    /// Share that each side gets whatever its stake, in WAD (M-3).
-    pub gamma_wad: U256,
-    /// Weight of delegated stake, in WAD.
-    pub epsilon_wad: U256,
-    /// What a rank earns (M-5).
-    pub rule: RankingRule,
-}
-
-/// What a rank earns (M-5). Ratios in WAD.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the rule M-5 names the parameters")]
-pub enum RankingRule {
-    StakeIntegral { phi_wad: U256 },
-    RankGeometric { q_wad: U256, alpha_wad: U256, cutoff: u16 },
+    /// What decides a payment.
+    pub rules: Rules,
 }
 
 impl From<&Arena::TaskParams> for TaskParams {
@@ -52,8 +37,15 @@ impl From<&Arena::TaskParams> for TaskParams {
             RankingRule::RankGeometric {
                 q_wad: U256::from(p.qWad),
                 alpha_wad: U256::from(p.alphaWad),
-                cutoff: p.rankCutoff,
+                cutoff: p.rankCutoff.into(),
             }
+        };
+        let rules = Rules {
+            rule,
+            gamma_wad: U256::from(p.gammaWad),
+            epsilon_wad: U256::from(p.epsilonWad),
+            tolerance: p.tolerance,
+            redundancy: p.redundancy.into(),
         };
         Self {
             metadata: p.metadata,
@@ -63,11 +55,7 @@ impl From<&Arena::TaskParams> for TaskParams {
             min_validator_stake: U256::from(p.minValidatorStake),
             max_submissions: p.maxSubmissions,
             fresh_data: p.freshData,
-            redundancy: p.redundancy,
-            tolerance: p.tolerance,
-            gamma_wad: U256::from(p.gammaWad),
-            epsilon_wad: U256::from(p.epsilonWad),
-            rule,
+            rules,
         }
     }
 }
@@ -176,6 +164,8 @@ pub struct Payment {
 pub struct Outcome {
     /// One per entry, in their order.
     pub tallies: Vec<Tally>,
+    /// Scores of an entry that were counted against a median before its tally.
+    pub counted: BTreeMap<(u32, u32), u32>,
     /// Entries by rank, best first.
     pub order: Vec<u32>,
     /// One per ranked node, by rank.
@@ -251,6 +241,8 @@ impl Flight {
 /// A task.
 #[derive(Debug, Clone)]
 pub struct Task {
+    /// Its number in the arena.
+    pub number: u64,
     /// What its creator fixed.
     pub params: TaskParams,
     /// Who created it.

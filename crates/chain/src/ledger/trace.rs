@@ -26,6 +26,12 @@ impl<T: Copy + Default> Trace<T> {
         if after == 0 { T::default() } else { self.points[after - 1].1 }
     }
 
+    /// The epoch from which the value in `epoch` counts; 0 before the first one.
+    #[must_use]
+    pub fn since(&self, epoch: u32) -> u32 {
+        self.points.iter().rev().map(|(since, _)| *since).find(|since| *since <= epoch).unwrap_or(0)
+    }
+
     /// The changes, oldest first.
     #[must_use]
     pub fn points(&self) -> &[(u32, T)] {
@@ -47,6 +53,7 @@ mod tests {
         let seen: Vec<u32> = (0..7).map(|epoch| trace.at(epoch)).collect();
         assert_eq!(seen, [0, 0, 10, 10, 10, 21, 21]);
         assert_eq!(trace.latest(), 21);
+        assert_eq!([1, 4, 9].map(|epoch| trace.since(epoch)), [0, 2, 5]);
         trace.set(3, 7);
         assert_eq!(trace.points(), [(2, 10), (3, 7)]);
     }

@@ -1,0 +1,114 @@
+//! The one binary of AIArena.
+
+use std::{
+    io::{IsTerminal, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use aiarena_cli::{
+    args::{AuditArgs, Cli, Command, DemoArgs},
+    audit,
+    demo::{self, DemoOptions, population::Size, stage::write_json},
+    ui::Ui,
+};
+use anyhow::{Context, Result};
+use clap::{CommandFactory, Parser};
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+
+/// The checks or the audit found something.
+const FOUND: u8 = 1;
+/// The command could not be carried out.
+const FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let color = !cli.no_color && std::env::var_os("NO_COLOR").is_none() && std::io::stdout().is_terminal();
+    log(cli.verbose, color);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the runtime: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    let ui = Ui::new(color);
+    let result = match cli.command {
+        Command::Demo(args) => runtime.block_on(run_demo(args, &ui)),
+        Command::Audit(args) => runtime.block_on(run_audit(args, &ui)),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "aiarena", &mut std::io::stdout());
+            Ok(true)
+        }
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FOUND),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Logs go to standard error: warnings, and with `-v` what is sent, with `-vv` what is thought.
+fn log(verbose: u8, color: bool) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "aiarena_node=info,aiarena_cli=info,aiarena_chain=info,warn",
+        _ => "aiarena_node=debug,aiarena_cli=debug,aiarena_chain=debug,info",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color).init();
+}
+
+async fn run_demo(args: DemoArgs, ui: &Ui) -> Result<bool> {
+    let options = DemoOptions {
+        seed: args.seed,
+        epochs: args.epochs,
+        size: Size { nodes: args.nodes, validators: args.validators, liar_stake: args.liar_stake },
+        rpc_url: args.rpc_url,
+        keep: args.keep.clone(),
+    };
+    let report = demo::run(&options, ui).await?;
+    if let Some(folder) = &args.keep {
+        write_json(&folder.join("report.json"), &report)?;
+    }
+    if !write_report(args.json.as_deref(), &report)? {
+        print(&report.render(ui.color()))?;
+    }
+    Ok(report.ok)
+}
+
+async fn run_audit(args: AuditArgs, ui: &Ui) -> Result<bool> {
+    let receipt = args.receipt;
+    let json = args.json.clone();
+    let report = audit::run(args, ui).await?;
+    if !write_report(json.as_deref(), &report)? {
+        print(&report.render(ui.color()))?;
+        if let Some(address) = receipt {
+            print(&report.receipt(address))?;
+        }
+    }
+    Ok(report.ok)
+}
+
+/// Writes a report as JSON if that was asked for; true if it went to standard output.
+fn write_report<T: Serialize>(file: Option<&Path>, report: &T) -> Result<bool> {
+    match file {
+        None => Ok(false),
+        Some(file) if file == Path::new("-") => {
+            print(&serde_json::to_string_pretty(report)?)?;
+            Ok(true)
+        }
+        Some(file) => {
+            write_json(file, report)?;
+            Ok(false)
+        }
+    }
+}
+
+fn print(text: &str) -> Result<()> {
+    writeln!(std::io::stdout().lock(), "{text}").context("cannot write to standard output")
+}

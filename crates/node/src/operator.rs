@@ -1,0 +1,344 @@
+//! Executes plans: one operator, its key, its store and its work so far.
+
+use aiarena_chain::{
+    bindings::Arena,
+    client::{Account, ClientError, Sent},
+    deploy::Deployment,
+    ledger::{Clock, Ledger, Task},
+};
+use aiarena_mechanism::{Score, commitment};
+use aiarena_ml::Dataset;
+use aiarena_store::{ContentHash, FolderStore};
+use alloy::{
+    primitives::{Address, B256, Bytes, U256},
+    rpc::client::RpcClient,
+    signers::local::PrivateKeySigner,
+};
+use tracing::{debug, info};
+
+use crate::{
+    judge::{Judge, Verdict, slice_of},
+    plan::{Action, Prepared, Sheet, View, assigned},
+    salt::{Purpose, Salts},
+    settlement::{self, CHUNK},
+};
+
+/// Why an action failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OperatorError {
+    /// The chain refused or could not be reached.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] aiarena_store::Error),
+    /// Training failed.
+    #[error("training failed: {0}")]
+    Training(String),
+    /// A plan of another operator, epoch or state.
+    #[error("cannot {action}: {why}")]
+    Impossible {
+        /// What was planned.
+        action: &'static str,
+        /// What is missing.
+        why: String,
+    },
+}
+
+/// Makes the artifact that a node submits in an epoch.
+pub trait Trainer: Send {
+    /// The artifact's bytes, or `None` if there is nothing to submit.
+    ///
+    /// # Errors
+    /// A text that says what failed.
+    fn train(&mut self, epoch: u32, task: &Task) -> Result<Option<Vec<u8>>, String>;
+}
+
+/// What a validator says of what it found. The honest one says just that.
+pub trait Reporter: Send {
+    /// The reports, one per verdict: `None` abstains.
+    fn report(&mut self, epoch: u32, found: &[(Address, Verdict)]) -> Vec<Option<Score>>;
+}
+
+/// Reports what was found.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Honest;
+
+impl Reporter for Honest {
+    fn report(&mut self, _epoch: u32, found: &[(Address, Verdict)]) -> Vec<Option<Score>> {
+        found.iter().map(|(_, verdict)| verdict.report()).collect()
+    }
+}
+
+/// What an operator works with in its role.
+pub enum Duty {
+    /// A training node.
+    Node(Box<dyn Trainer>),
+    /// A validator: how it reports, and how many rows it evaluates in an epoch.
+    Validator {
+        /// How it reports.
+        reporter: Box<dyn Reporter>,
+        /// Rows of an epoch's slice, as the task says.
+        slice: u32,
+    },
+}
+
+/// An operator of one task.
+pub struct Operator {
+    account: Account,
+    salts: Salts,
+    deployment: Deployment,
+    task: u64,
+    store: FolderStore,
+    duty: Duty,
+    prepared: Option<Prepared>,
+    sheet: Option<Sheet>,
+}
+
+/// Shows neither key nor work.
+impl std::fmt::Debug for Operator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operator").field("address", &self.address()).finish_non_exhaustive()
+    }
+}
+
+impl Operator {
+    /// An operator with a key, over an endpoint.
+    #[must_use]
+    pub fn new(
+        rpc: RpcClient,
+        signer: PrivateKeySigner,
+        deployment: Deployment,
+        task: u64,
+        store: FolderStore,
+        duty: Duty,
+    ) -> Self {
+        let salts = Salts::new(&signer, deployment.chain_id, deployment.arena);
+        let account = Account::new(rpc, signer);
+        Self { account, salts, deployment, task, store, duty, prepared: None, sheet: None }
+    }
+
+    /// The operator's address.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.account.address()
+    }
+
+    /// Its account.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// What it sees now; `None` if its task does not exist.
+    #[must_use]
+    pub fn view<'a>(&'a self, ledger: &'a Ledger, now: u64) -> Option<View<'a>> {
+        Some(View {
+            me: self.address(),
+            task: ledger.tasks.get(&self.task)?,
+            clock: &ledger.clock,
+            now,
+            prepared: self.prepared.as_ref(),
+            sheet: self.sheet.as_ref(),
+        })
+    }
+
+    /// Does an action's work on this machine: trains or scores. Takes long; sends nothing.
+    ///
+    /// # Errors
+    /// [`OperatorError`]. What was done before stays as it was.
+    pub fn work(&mut self, action: &Action, ledger: &Ledger, data: &Dataset) -> Result<(), OperatorError> {
+        let task = ledger.tasks.get(&self.task).ok_or_else(|| impossible("work", "there is no such task"))?;
+        match action {
+            Action::Train { epoch } => self.train(*epoch, task),
+            Action::Score { epoch } => self.score(*epoch, task, &ledger.clock, data),
+            _ => Err(impossible("work", "it is a transaction")),
+        }
+    }
+
+    fn train(&mut self, epoch: u32, task: &Task) -> Result<(), OperatorError> {
+        let Duty::Node(trainer) = &mut self.duty else {
+            return Err(impossible("train", "a validator does not"));
+        };
+        let artifact = trainer.train(epoch, task).map_err(OperatorError::Training)?;
+        let content_hash = artifact.map(|bytes| self.store.put(&bytes)).transpose()?;
+        let content_hash = content_hash.map(|hash| B256::from(hash.0));
+        self.prepared = Some(Prepared { epoch, content_hash });
+        Ok(())
+    }
+
+    fn score(&mut self, epoch: u32, task: &Task, clock: &Clock, data: &Dataset) -> Result<(), OperatorError> {
+        let flight = flight_of(task, epoch)?;
+        let view = View { me: self.address(), task, clock, now: 0, prepared: None, sheet: None };
+        let places = assigned(&view, flight);
+        let Duty::Validator { reporter, slice } = &mut self.duty else {
+            return Err(impossible("score", "a node does not"));
+        };
+        let rows = slice_of(flight, data.evaluation.len(), *slice);
+        let mut judge = Judge::new(task, data, &self.store);
+        let found: Vec<(Address, Verdict)> = places
+            .iter()
+            .filter_map(|place| flight.entries.get(*place as usize))
+            .map(|entry| (entry.node, judge.verdict(entry.node, entry.number, entry.content_hash, &rows)))
+            .collect();
+        for (node, verdict) in &found {
+            debug!(validator = %self.account.address(), %node, ?verdict, epoch, "scored");
+        }
+        let scores = reporter.report(epoch, &found).into_iter().map(Score::to_wire).collect();
+        self.sheet = Some(Sheet { epoch, scores });
+        Ok(())
+    }
+
+    /// Sends an action's transaction and waits until it is mined.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn send(&self, action: &Action, ledger: &Ledger) -> Result<Sent, OperatorError> {
+        let task = ledger.tasks.get(&self.task).ok_or_else(|| impossible("send", "there is no such task"))?;
+        let arena = self.deployment.arena;
+        let number = U256::from(self.task);
+        let account = &self.account;
+        let sent = match action {
+            Action::Train { .. } | Action::Score { .. } => {
+                return Err(impossible("send", "it is work on this machine"));
+            }
+            Action::CommitSubmission { epoch, content_hash } => {
+                let salt = self.salts.salt(Purpose::Submission, self.task, *epoch);
+                let commitment = commitment::submission(
+                    self.deployment.chain_id,
+                    arena,
+                    number,
+                    *epoch,
+                    self.address(),
+                    *content_hash,
+                    salt,
+                );
+                account.send(arena, &Arena::commitSubmissionCall { task: number, commitment }).await?
+            }
+            Action::OpenSubmission { epoch, content_hash } => {
+                let call = Arena::openSubmissionCall {
+                    task: number,
+                    contentHash: *content_hash,
+                    salt: self.salts.salt(Purpose::Submission, self.task, *epoch),
+                    uri: ContentHash(content_hash.0).uri(),
+                };
+                account.send(arena, &call).await?
+            }
+            Action::Evict { node } => {
+                account.send(arena, &Arena::evictCall { task: number, node: *node }).await?
+            }
+            Action::DrawSeed => account.send(arena, &Arena::drawSeedCall { task: number }).await?,
+            Action::CommitScores { epoch } => {
+                let tree = self.tree(task, *epoch)?;
+                let salt = self.salts.salt(Purpose::Scores, self.task, *epoch);
+                let commitment = commitment::scores(
+                    self.deployment.chain_id,
+                    arena,
+                    number,
+                    *epoch,
+                    self.address(),
+                    salt,
+                    tree.root(),
+                );
+                account.send(arena, &Arena::commitScoresCall { task: number, commitment }).await?
+            }
+            Action::RevealScores { epoch, chunk } => {
+                let tree = self.tree(task, *epoch)?;
+                let scores = self
+                    .sheet(*epoch)?
+                    .scores
+                    .chunks(CHUNK)
+                    .nth(*chunk as usize)
+                    .ok_or_else(|| impossible("reveal", "there is no such chunk"))?;
+                let call = Arena::revealScoresCall {
+                    task: number,
+                    salt: self.salts.salt(Purpose::Scores, self.task, *epoch),
+                    root: tree.root(),
+                    chunk: U256::from(*chunk),
+                    scores: words(scores),
+                    proof: tree
+                        .proof(*chunk as usize)
+                        .map_err(|error| impossible("reveal", &error.to_string()))?,
+                };
+                account.send(arena, &call).await?
+            }
+            Action::Tally { from, medians } => {
+                let call =
+                    Arena::tallyCall { task: number, from: U256::from(*from), medians: medians.clone() };
+                account.send(arena, &call).await?
+            }
+            Action::TallyPart { entry, median, lanes } => {
+                let call = Arena::tallyPartCall {
+                    task: number,
+                    entry: U256::from(*entry),
+                    median: *median,
+                    lanes: U256::from(*lanes),
+                };
+                account.send(arena, &call).await?
+            }
+            Action::Rank { from, order } => {
+                let call = Arena::rankCall { task: number, from: U256::from(*from), order: order.clone() };
+                account.send(arena, &call).await?
+            }
+            Action::PayNodes { from, order } => {
+                let call =
+                    Arena::payNodesCall { task: number, from: U256::from(*from), order: order.clone() };
+                account.send(arena, &call).await?
+            }
+            Action::Weigh { validator, chunk } => {
+                let flight =
+                    task.flight.as_ref().ok_or_else(|| impossible("weigh", "no epoch is in flight"))?;
+                let scores = flight
+                    .reveals
+                    .get(validator)
+                    .and_then(|reveals| reveals.chunks.get(chunk))
+                    .ok_or_else(|| impossible("weigh", "the chunk was not revealed"))?;
+                let call = Arena::weighCall {
+                    task: number,
+                    validator: *validator,
+                    chunk: U256::from(*chunk),
+                    scores: words(scores),
+                };
+                account.send(arena, &call).await?
+            }
+            Action::PayValidators { from, count } => {
+                let call = Arena::payValidatorsCall {
+                    task: number,
+                    from: U256::from(*from),
+                    count: U256::from(*count),
+                };
+                account.send(arena, &call).await?
+            }
+        };
+        info!(operator = %self.address(), action = sent.action, gas = sent.gas, block = sent.block, "mined");
+        Ok(sent)
+    }
+
+    fn sheet(&self, epoch: u32) -> Result<&Sheet, OperatorError> {
+        let sheet = self.sheet.as_ref().filter(|sheet| sheet.epoch == epoch);
+        sheet.ok_or_else(|| impossible("report", "this epoch was not scored"))
+    }
+
+    /// The Merkle tree over the chunks of this operator's scores.
+    fn tree(&self, task: &Task, epoch: u32) -> Result<commitment::MerkleTree, OperatorError> {
+        let flight = flight_of(task, epoch)?;
+        let scores = &self.sheet(epoch)?.scores;
+        settlement::tree(task, flight, self.address(), scores)
+            .map_err(|error| impossible("commit to the scores", &error.to_string()))
+    }
+}
+
+fn flight_of(task: &Task, epoch: u32) -> Result<&aiarena_chain::ledger::Flight, OperatorError> {
+    let flight = task.flight.as_ref().filter(|flight| flight.epoch == epoch);
+    flight.ok_or_else(|| impossible("score", "this epoch is not in flight"))
+}
+
+/// Scores as the arena reads them: four bytes each, big-endian.
+fn words(scores: &[u32]) -> Bytes {
+    scores.iter().flat_map(|score| score.to_be_bytes()).collect()
+}
+
+fn impossible(action: &'static str, why: &str) -> OperatorError {
+    OperatorError::Impossible { action, why: why.to_owned() }
+}
