@@ -73,9 +73,12 @@ impl Clock {
         (epoch, phase)
     }
 
-    /// When a phase of an epoch begins, in seconds since 1970.
+    /// When a phase of an epoch begins, in seconds since 1970; 0 for epoch 0, which has no phases.
     #[must_use]
     pub fn start(&self, epoch: u32, phase: Phase) -> u64 {
+        if epoch == 0 {
+            return 0;
+        }
         let offset = match phase {
             Phase::Submit => 0,
             Phase::Disclose => self.schedule.submit_end,
@@ -84,7 +87,7 @@ impl Clock {
             Phase::Reveal => self.schedule.commit_end,
             Phase::Settle => self.schedule.reveal_end,
         };
-        let epochs = u64::from(epoch.saturating_sub(1));
+        let epochs = u64::from(epoch - 1);
         self.genesis + epochs * u64::from(self.epoch_length) + u64::from(offset)
     }
 }

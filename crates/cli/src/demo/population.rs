@@ -206,8 +206,8 @@ impl Population {
     /// The address of whom the liar favours: the weakest honest node.
     #[must_use]
     pub fn friend(&self) -> Address {
-        let honest = self.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Honest(_)));
-        honest.last().map_or(Address::ZERO, |node| node.signer.address())
+        let mut honest = self.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Honest(_)));
+        honest.next_back().map_or(Address::ZERO, |node| node.signer.address())
     }
 
     /// All keys, each once: the creator first.
