@@ -131,7 +131,7 @@ fn geometric_rewards(
 ///
 /// // The best fifth of the stake earns 64 % of the budget.
 /// let fifth = U256::from(200_000_000_000_000_000_u64);
-/// assert_eq!(integral_wad(fifth, fifth), Ok(U256::from(636_408_644_792_356_519_u64)));
+/// assert_eq!(integral_wad(fifth, fifth), Ok(U256::from(636_408_646_558_830_796_u64)));
 /// ```
 pub fn integral_wad(x: U256, phi_wad: U256) -> Result<U256, Error> {
     if x.is_zero() {
