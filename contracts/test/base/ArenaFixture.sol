@@ -124,7 +124,7 @@ abstract contract ArenaFixture is TestBase {
         number = arena.commitSubmission(task, commitment);
     }
 
-    function openSubmission(address node, uint256 task, bytes32 contentHash) internal {
+    function openSubmission(address node, uint256 task, bytes32 contentHash) internal virtual {
         vm.prank(node);
         arena.openSubmission(task, contentHash, SALT, "store://artifact");
     }

@@ -280,12 +280,21 @@ abstract contract EpochFixture is ArenaFixture {
         }
     }
 
-    function medianOf(Vote[] memory cast) internal view returns (uint32 median) {
-        uint256 total = 0;
+    /// @notice Whether the revealed weight reaches a third of all validators' (M-7).
+    function hasQuorum(Vote[] memory cast) internal view returns (bool) {
+        uint256 total = weightOf(cast);
+        return total != 0 && 3 * total >= draw.validatorStake;
+    }
+
+    function weightOf(Vote[] memory cast) internal pure returns (uint256 total) {
         for (uint256 i = 0; i < cast.length; ++i) {
             total += cast[i].weight;
         }
-        if (total == 0 || 3 * total < draw.validatorStake) return 0;
+    }
+
+    function medianOf(Vote[] memory cast) internal view returns (uint32 median) {
+        if (!hasQuorum(cast)) return 0;
+        uint256 total = weightOf(cast);
         median = ABSTAIN;
         for (uint256 i = 0; i < cast.length; ++i) {
             uint256 upTo = 0;
