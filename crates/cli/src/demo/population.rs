@@ -240,11 +240,11 @@ const NODE_STAKES: [u64; 6] = [1_500, 2_500, 1_000, 3_000, 2_000, 1_200];
 fn skill(seed: u64, index: usize) -> Result<Skill> {
     type Preset = (&'static str, fn() -> Result<Architecture>, usize, usize, f64);
     let presets: [Preset; 6] = [
-        ("CNN, all data", || Ok(Architecture::cnn([8, 16])?), 8_000, 2, 0.05),
-        ("MLP 128, all data", || Ok(Architecture::mlp(&[128])?), 8_000, 3, 0.05),
-        ("MLP 64, a quarter of the data", || Ok(Architecture::mlp(&[64])?), 2_000, 4, 0.05),
-        ("linear, 1500 rows", || Ok(Architecture::linear()), 1_500, 2, 0.02),
-        ("MLP 32, 400 rows", || Ok(Architecture::mlp(&[32])?), 400, 4, 0.05),
+        ("CNN, all data", || Ok(Architecture::cnn([8, 16])?), 8_000, 6, 0.05),
+        ("MLP 128, 5000 rows", || Ok(Architecture::mlp(&[128])?), 5_000, 3, 0.05),
+        ("MLP 64, 1500 rows", || Ok(Architecture::mlp(&[64])?), 1_500, 4, 0.05),
+        ("linear, 600 rows", || Ok(Architecture::linear()), 600, 2, 0.02),
+        ("MLP 32, 300 rows", || Ok(Architecture::mlp(&[32])?), 300, 4, 0.05),
         ("linear, 150 rows", || Ok(Architecture::linear()), 150, 2, 0.02),
     ];
     let (label, architecture, rows, passes, learning_rate) = presets[index % presets.len()];
