@@ -28,7 +28,9 @@ impl Clock {
         let step = self.interval_secs.max(self.skip_secs);
         let next = self.next_exact.unwrap_or_else(|| parent.saturating_add(step));
         if next > MAX_TIMESTAMP {
-            return Err(RpcError::rejected(format!("timestamp {next} is beyond the last one, {MAX_TIMESTAMP}")));
+            return Err(RpcError::rejected(format!(
+                "timestamp {next} is beyond the last one, {MAX_TIMESTAMP}"
+            )));
         }
         Ok(next)
     }
@@ -73,7 +75,9 @@ impl Clock {
     /// Seconds from a block to the next from now on.
     pub(super) fn set_interval(&mut self, secs: u64) -> Result<(), RpcError> {
         if !(1..=31_536_000).contains(&secs) {
-            return Err(RpcError::invalid_params(format!("interval is {secs} seconds, expected 1 to 31536000")));
+            return Err(RpcError::invalid_params(format!(
+                "interval is {secs} seconds, expected 1 to 31536000"
+            )));
         }
         self.interval_secs = secs;
         Ok(())

@@ -39,7 +39,9 @@ pub enum Error {
         limit: u64,
     },
     /// A file is not a saved chain of the supported version.
-    #[error("not a saved chain: format {format:?} version {version}, expected {expected:?} version {expected_version}")]
+    #[error(
+        "not a saved chain: format {format:?} version {version}, expected {expected:?} version {expected_version}"
+    )]
     Format {
         /// The format found.
         format: String,
@@ -131,7 +133,9 @@ impl RpcError {
         // Custom errors decode to something unreadable, so only `Error(string)` and `Panic(uint256)` are spelled out.
         let standard = matches!(data.get(..4), Some([0x08, 0xc3, 0x79, 0xa0] | [0x4e, 0x48, 0x7b, 0x71]));
         let message = match reason {
-            Some(reason) if standard => format!("execution reverted: {}", reason.trim_start_matches("revert: ")),
+            Some(reason) if standard => {
+                format!("execution reverted: {}", reason.trim_start_matches("revert: "))
+            }
             _ => "execution reverted".to_owned(),
         };
         Self { code: 3, message, data: Some(data) }

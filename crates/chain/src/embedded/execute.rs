@@ -20,9 +20,6 @@ use revm::{
 
 use super::{config::Config, error::RpcError, state::State};
 
-/// Gas of a plain transfer, the least any transaction costs.
-const TRANSFER_GAS: u64 = 21_000;
-
 /// What a callee is given on top by a call with value.
 const CALL_STIPEND: u64 = 2_300;
 
@@ -86,8 +83,10 @@ pub(super) fn signed(envelope: &TxEnvelope, from: Address) -> TxEnv {
 pub(super) fn validate(config: &Config, block: BlockEnv, tx: TxEnv) -> Result<(), RpcError> {
     let mut evm = evm(config, block, revm::database_interface::EmptyDB::default(), Purpose::Transact);
     evm.ctx.set_tx(tx);
-    MainnetHandler::<_, EVMError<Infallible>, EthFrame>::default()
-        .validate(&mut evm)
+    let handler = MainnetHandler::<_, EVMError<Infallible>, EthFrame>::default();
+    handler
+        .validate_env(&mut evm)
+        .and_then(|()| handler.validate_initial_tx_gas(&mut evm))
         .map(drop)
         .map_err(refused)
 }
@@ -104,7 +103,8 @@ fn unsigned(config: &Config, state: &State, request: TransactionRequest) -> Resu
         return Err(RpcError::rejected("invalid chain id for signer"));
     }
     let caller = request.from.unwrap_or_default();
-    let data = request.input.try_into_unique_input().map_err(|error| RpcError::invalid_params(error.to_string()))?;
+    let data =
+        request.input.try_into_unique_input().map_err(|error| RpcError::invalid_params(error.to_string()))?;
     let fee = request.max_fee_per_gas.or(request.gas_price).unwrap_or_default();
     let kind = request.to.unwrap_or(TxKind::Create);
     let authorizations = request.authorization_list.unwrap_or_default();
@@ -182,10 +182,13 @@ pub(super) fn estimate_gas(
     output(result)?;
     let succeeds = |limit| run(limit).is_ok_and(|result| result.is_success());
 
-    // What the run used is the lower bound. Where gas is forwarded, 1/64 stays behind at each call, so that slightly
-    // more than what was used before the refund is the likely answer.
-    let mut low = gas.tx_gas_used().saturating_sub(1).max(TRANSFER_GAS - 1);
+    // Most transactions need exactly what they used. Those with refunds, or that forward gas, of which 1/64 stays
+    // behind at each call, need more.
+    let mut low = gas.tx_gas_used();
     let mut high = ceiling;
+    if low >= high || succeeds(low) {
+        return Ok(low.min(high));
+    }
     let likely = gas.total_gas_spent().saturating_add(CALL_STIPEND).saturating_mul(64) / 63;
     if likely > low && likely < high {
         if succeeds(likely) { high = likely } else { low = likely }
@@ -260,4 +263,3 @@ pub(super) fn refused(error: EVMError<Infallible>) -> RpcError {
 pub(super) fn insufficient_funds(balance: U256, cost: U256) -> String {
     format!("insufficient funds for gas * price + value: balance {balance}, tx cost {cost}")
 }
-

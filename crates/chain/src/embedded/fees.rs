@@ -28,9 +28,7 @@ impl Chain {
         }
         let newest = match newest {
             BlockNumberOrTag::Pending => self.head_number(),
-            tag => self.number_of(tag).ok_or_else(|| {
-                RpcError::rejected("request beyond head block")
-            })?,
+            tag => self.number_of(tag).ok_or_else(|| RpcError::rejected("request beyond head block"))?,
         };
         let count = count.min(MAX_BLOCKS).min(newest + 1);
         if count == 0 {
@@ -40,7 +38,8 @@ impl Chain {
         let blocks: Vec<_> = (oldest..=newest).filter_map(|number| self.block_by_number(number)).collect();
         let mut base_fee_per_gas: Vec<_> = blocks.iter().map(|block| base_fee(block)).collect();
         // The list ends with the fee of the block after the newest.
-        let next = self.block_by_number(newest + 1).map_or_else(|| u128::from(self.config.base_fee), base_fee);
+        let next =
+            self.block_by_number(newest + 1).map_or_else(|| u128::from(self.config.base_fee), base_fee);
         base_fee_per_gas.push(next);
         Ok(FeeHistory {
             oldest_block: oldest,
@@ -58,7 +57,11 @@ fn base_fee(block: &Block) -> u128 {
 }
 
 fn fullness(block: &Block) -> f64 {
-    if block.header.gas_limit == 0 { 0.0 } else { block.header.gas_used as f64 / block.header.gas_limit as f64 }
+    if block.header.gas_limit == 0 {
+        0.0
+    } else {
+        block.header.gas_used as f64 / block.header.gas_limit as f64
+    }
 }
 
 /// The tip paid at each percentile of the block's gas, cheapest gas first; zeros for an empty block.

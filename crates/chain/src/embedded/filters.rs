@@ -88,7 +88,8 @@ impl Chain {
     /// What is new to the owner of a filter since the last poll.
     pub(super) fn filter_changes(&mut self, id: u64) -> Result<Changes, RpcError> {
         let head = self.head_number();
-        let filter = self.filters.installed.get_mut(&id).ok_or_else(|| RpcError::rejected("filter not found"))?;
+        let filter =
+            self.filters.installed.get_mut(&id).ok_or_else(|| RpcError::rejected("filter not found"))?;
         let first = std::mem::replace(&mut filter.next_block, head + 1);
         let kind = match &mut filter.kind {
             Kind::Transactions(unread) => return Ok(Changes::Hashes(std::mem::take(unread))),
@@ -101,7 +102,9 @@ impl Chain {
                 let (from, to) = (first.max(from.unwrap_or(0)), head.min(to.unwrap_or(head)));
                 Ok(Changes::Logs(self.scan(&filter, from, to)))
             }
-            _ => Ok(Changes::Hashes((first..=head).filter_map(|n| Some(self.block_by_number(n)?.hash)).collect())),
+            _ => Ok(Changes::Hashes(
+                (first..=head).filter_map(|n| Some(self.block_by_number(n)?.hash)).collect(),
+            )),
         }
     }
 
@@ -123,7 +126,10 @@ impl Chain {
     }
 
     fn check_range(&self, filter: &Filter) -> Result<(), RpcError> {
-        filter.block_option.ensure_valid_block_range().map_err(|error| RpcError::invalid_params(error.to_string()))
+        filter
+            .block_option
+            .ensure_valid_block_range()
+            .map_err(|error| RpcError::invalid_params(error.to_string()))
     }
 
     /// First and last block that a filter covers; `None` if it covers none so far.

@@ -130,7 +130,8 @@ mod tests {
             assert!(check(Some(host), None), "{host}");
             assert!(check(Some(host), Some("http://localhost:5173")), "{host}");
         }
-        let hosts = ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "", "0.0.0.0", "@"];
+        let hosts =
+            ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "", "0.0.0.0", "@"];
         for host in hosts.into_iter().chain(["127.0.0.1@evil.example", "evil.example@"]) {
             assert!(!check(Some(host), None), "{host}");
         }

@@ -1,5 +1,7 @@
 //! Accepting transactions and mining blocks.
 
+use std::borrow::Cow;
+
 use alloy::{
     consensus::{Transaction as _, TxEnvelope, TxType, transaction::SignerRecoverable},
     eips::eip2718::Decodable2718,
@@ -42,7 +44,8 @@ pub(super) fn decode(raw: &[u8]) -> Result<TxEnvelope, String> {
 impl Chain {
     /// The answer to `eth_sendRawTransaction`: checks, queues and, if automining, mines.
     pub(super) fn submit(&mut self, raw: &[u8]) -> Result<TxHash, RpcError> {
-        let envelope = decode(raw).map_err(|reason| RpcError::rejected(format!("invalid transaction: {reason}")))?;
+        let envelope =
+            decode(raw).map_err(|reason| RpcError::rejected(format!("invalid transaction: {reason}")))?;
         let hash = *envelope.tx_hash();
         let from = envelope.recover_signer().map_err(|_| RpcError::rejected("invalid sender"))?;
         self.check(&envelope, from)?;
@@ -107,6 +110,16 @@ impl Chain {
         Ok(self.build(self.next_template()?, &mut self.state.clone()).block)
     }
 
+    /// The state as seen from `at`: for the pending block, after the transactions that would be in it.
+    pub(super) fn state_at(&self, at: At) -> Result<Cow<'_, State>, RpcError> {
+        if at == At::Head || !self.pool_is_executable() {
+            return Ok(Cow::Borrowed(&self.state));
+        }
+        let mut state = self.state.clone();
+        self.build(self.next_template()?, &mut state);
+        Ok(Cow::Owned(state))
+    }
+
     /// Executes waiting transactions in the order of their arrival until the block is full.
     fn build(&self, template: Template, state: &mut State) -> Built {
         let mut transactions = Vec::new();
@@ -136,7 +149,8 @@ impl Chain {
                         cumulative_gas_used: 0,
                         first_log: 0,
                     });
-                    if let Some(arrival) = nonce.checked_add(1).and_then(|next| self.pool.arrival(from, next)) {
+                    if let Some(arrival) = nonce.checked_add(1).and_then(|next| self.pool.arrival(from, next))
+                    {
                         heads.insert(arrival, (from, nonce + 1));
                     }
                 }

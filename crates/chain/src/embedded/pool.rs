@@ -69,11 +69,14 @@ impl Pool {
 
     /// The nonce after all transactions of `from` that follow `nonce` without a gap.
     pub(super) fn next_nonce(&self, from: Address, nonce: u64) -> u64 {
-        let waiting = self.waiting.range((from, nonce)..=(from, u64::MAX));
-        (nonce..).zip(waiting.map(|((_, waiting), _)| *waiting)).find(|(want, have)| want != have).map_or_else(
-            || nonce.saturating_add(self.waiting.range((from, nonce)..=(from, u64::MAX)).count() as u64),
-            |(want, _)| want,
-        )
+        let mut next = nonce;
+        for (_, waiting) in self.waiting.range((from, nonce)..=(from, u64::MAX)).map(|(key, _)| *key) {
+            if waiting != next {
+                break;
+            }
+            next = next.saturating_add(1);
+        }
+        next
     }
 
     /// Adds a transaction, or replaces the one with the same nonce if both of its fees are at least a tenth higher.

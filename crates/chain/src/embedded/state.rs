@@ -9,8 +9,9 @@ use revm::{
     state::{Account as Changed, AccountInfo},
 };
 
-/// How many ancestors the `BLOCKHASH` opcode can see.
-const BLOCK_HASH_WINDOW: u64 = 256;
+/// How many block hashes are kept: the 256 that `BLOCKHASH` sees from the next block, and the one more at the far end
+/// that it sees from a call on the latest block.
+const BLOCK_HASH_WINDOW: u64 = 257;
 
 /// One account. Zero slots are never kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -161,14 +162,14 @@ mod tests {
     }
 
     #[test]
-    fn block_hashes_leave_after_256_blocks() {
+    fn block_hashes_leave_when_no_block_sees_them() {
         let mut state = State::default();
-        for number in 0..=256 {
+        for number in 0..=257 {
             state.push_block_hash(number, B256::with_last_byte(9));
         }
         assert_eq!(state.block_hash_ref(0).unwrap(), B256::ZERO);
         assert_eq!(state.block_hash_ref(1).unwrap(), B256::with_last_byte(9));
-        assert_eq!(state.block_hash_ref(256).unwrap(), B256::with_last_byte(9));
+        assert_eq!(state.block_hash_ref(257).unwrap(), B256::with_last_byte(9));
         assert_eq!(state.block_hash_ref(u64::MAX).unwrap(), B256::ZERO);
     }
 }

@@ -52,23 +52,28 @@ impl Chain {
                 found(())
             }
             "anvil_setNonce" | "hardhat_setNonce" => {
-                let (address, nonce): (Address, _) = (params.required(0, "address")?, params.quantity(1, "nonce")?);
+                let (address, nonce): (Address, _) =
+                    (params.required(0, "address")?, params.quantity(1, "nonce")?);
                 let present = self.state.nonce(address);
                 if nonce < present {
-                    return Err(RpcError::invalid_params(format!("nonce {nonce} is below the present {present}")));
+                    return Err(RpcError::invalid_params(format!(
+                        "nonce {nonce} is below the present {present}"
+                    )));
                 }
                 self.state.update(address, |account| account.nonce = nonce);
                 found(())
             }
             "anvil_setCode" | "hardhat_setCode" => {
-                let (address, code): (Address, Bytes) = (params.required(0, "address")?, params.required(1, "code")?);
+                let (address, code): (Address, Bytes) =
+                    (params.required(0, "address")?, params.required(1, "code")?);
                 let code = Bytecode::new_raw_checked(code)
                     .map_err(|error| RpcError::invalid_params(format!("invalid code: {error}")))?;
                 self.state.update(address, |account| account.code = code);
                 found(())
             }
             "anvil_setStorageAt" | "hardhat_setStorageAt" => {
-                let (address, slot): (Address, U256) = (params.required(0, "address")?, params.required(1, "slot")?);
+                let (address, slot): (Address, U256) =
+                    (params.required(0, "address")?, params.required(1, "slot")?);
                 let value: B256 = params.required(2, "value")?;
                 self.state.update(address, |account| account.set_slot(slot, value.into()));
                 found(true)
@@ -78,7 +83,12 @@ impl Chain {
     }
 
     /// Mines `blocks`, the first at `timestamp` and the others `interval` seconds apart, where these are given.
-    fn mine_many(&mut self, blocks: u64, timestamp: Option<u64>, interval: Option<u64>) -> Result<(), RpcError> {
+    fn mine_many(
+        &mut self,
+        blocks: u64,
+        timestamp: Option<u64>,
+        interval: Option<u64>,
+    ) -> Result<(), RpcError> {
         if blocks > MAX_BLOCKS {
             return Err(RpcError::invalid_params(format!("{blocks} blocks, expected at most {MAX_BLOCKS}")));
         }
@@ -105,9 +115,10 @@ fn mine_options(value: Option<Value>) -> Result<(u64, Option<u64>), RpcError> {
             .ok_or_else(|| RpcError::invalid_params(format!("invalid {name}: expected a 64-bit quantity"))),
     };
     match value {
-        Some(Value::Object(options)) => {
-            Ok((read(options.get("blocks"), "blocks")?.unwrap_or(1), read(options.get("timestamp"), "timestamp")?))
-        }
+        Some(Value::Object(options)) => Ok((
+            read(options.get("blocks"), "blocks")?.unwrap_or(1),
+            read(options.get("timestamp"), "timestamp")?,
+        )),
         other => Ok((1, read(other.as_ref(), "timestamp")?)),
     }
 }

@@ -56,7 +56,8 @@ impl Chain {
                 found(self.block(tag.into()).map(|block| block.to_rpc(full)))
             }
             "eth_getBlockByHash" => {
-                let (hash, full) = (params.required(0, "hash")?, params.optional(1, "full")?.unwrap_or(false));
+                let (hash, full) =
+                    (params.required(0, "hash")?, params.optional(1, "full")?.unwrap_or(false));
                 found(self.block_by_hash(hash).map(|block| block.to_rpc(full)))
             }
             "eth_getBlockReceipts" => {
@@ -65,9 +66,10 @@ impl Chain {
                     (0..block.transactions.len()).filter_map(|index| block.receipt(index)).collect::<Vec<_>>()
                 }))
             }
-            "eth_getBlockTransactionCountByNumber" => {
-                found(self.block(params.block_number(0)?.into()).map(|block| quantity(block.transactions.len() as u64)))
-            }
+            "eth_getBlockTransactionCountByNumber" => found(
+                self.block(params.block_number(0)?.into())
+                    .map(|block| quantity(block.transactions.len() as u64)),
+            ),
             "eth_getBlockTransactionCountByHash" => {
                 let block = self.block_by_hash(params.required(0, "hash")?);
                 found(block.map(|block| quantity(block.transactions.len() as u64)))
@@ -95,7 +97,10 @@ impl Chain {
             return found(block.transaction(index));
         }
         found(self.pool.find(hash).map(|waiting| alloy::rpc::types::Transaction {
-            inner: alloy::consensus::transaction::Recovered::new_unchecked(waiting.envelope.clone(), waiting.from),
+            inner: alloy::consensus::transaction::Recovered::new_unchecked(
+                waiting.envelope.clone(),
+                waiting.from,
+            ),
             block_hash: None,
             block_number: None,
             transaction_index: None,
@@ -108,17 +113,18 @@ impl Chain {
     pub(super) fn ask_state(&mut self, method: &str, params: &mut Params) -> Maybe {
         match method {
             "eth_getBalance" => {
-                let address = self.address_at(params, 1)?;
-                found(self.state.balance(address))
+                let (address, at) = self.address_at(params, 1)?;
+                found(self.state_at(at)?.balance(address))
             }
             "eth_getCode" => {
-                let address = self.address_at(params, 1)?;
-                found(self.state.account(address).map(|account| account.code.original_bytes()).unwrap_or_default())
+                let (address, at) = self.address_at(params, 1)?;
+                let state = self.state_at(at)?;
+                found(state.account(address).map(|account| account.code.original_bytes()).unwrap_or_default())
             }
             "eth_getStorageAt" => {
                 let slot: U256 = params.required(1, "slot")?;
-                let address = self.address_at(params, 2)?;
-                found(B256::from(self.state.slot(address, slot)))
+                let (address, at) = self.address_at(params, 2)?;
+                found(B256::from(self.state_at(at)?.slot(address, slot)))
             }
             "eth_getTransactionCount" => {
                 let address: Address = params.required(0, "address")?;
@@ -129,31 +135,26 @@ impl Chain {
                 }))
             }
             "eth_call" => {
-                let (request, block) = self.simulation(params, At::Head)?;
-                found(execute::call(&self.config, block, &self.state, request)?)
+                let (request, at) = self.simulation(params, At::Head)?;
+                found(execute::call(&self.config, self.block_env(at)?, &*self.state_at(at)?, request)?)
             }
             "eth_estimateGas" => {
                 // The transaction will be in the next block, so that is where it is tried out by default.
-                let (request, block) = self.simulation(params, At::Pending)?;
-                found(quantity(execute::estimate_gas(&self.config, block, &self.state, request)?))
+                let (request, at) = self.simulation(params, At::Pending)?;
+                let (block, state) = (self.block_env(at)?, self.state_at(at)?);
+                found(quantity(execute::estimate_gas(&self.config, block, &state, request)?))
             }
             _ => Ok(None),
         }
     }
 
-    /// The address of a state query, whose block must be one whose state is kept.
-    fn address_at(&self, params: &mut Params, block: usize) -> Result<Address, RpcError> {
-        let address = params.required(0, "address")?;
-        self.at(params.block(block)?)?;
-        Ok(address)
+    /// The address of a state query, and which state is asked for.
+    fn address_at(&self, params: &mut Params, block: usize) -> Result<(Address, At), RpcError> {
+        Ok((params.required(0, "address")?, self.at(params.block(block)?)?))
     }
 
-    /// The request and the block environment of a simulation, in block `default` if none is named.
-    fn simulation(
-        &self,
-        params: &mut Params,
-        default: At,
-    ) -> Result<(TransactionRequest, revm::context::BlockEnv), RpcError> {
+    /// The request of a simulation and the block it runs in, `default` if none is named.
+    fn simulation(&self, params: &mut Params, default: At) -> Result<(TransactionRequest, At), RpcError> {
         let request = params.required(0, "transaction")?;
         let at = match params.block(1)? {
             Some(block) => self.at(Some(block))?,
@@ -165,7 +166,7 @@ impl Chain {
                 return Err(RpcError::invalid_params(format!("{name} are not supported")));
             }
         }
-        Ok((request, self.block_env(at)?))
+        Ok((request, at))
     }
 
     /// Logs and filters.

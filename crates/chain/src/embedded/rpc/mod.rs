@@ -2,6 +2,8 @@
 
 mod dev;
 mod eth;
+#[cfg(test)]
+mod hostile;
 mod params;
 
 use alloy::primitives::U64;
@@ -52,7 +54,8 @@ impl Chain {
     /// Answers one method call.
     pub(super) fn handle(&mut self, method: &str, params: Option<&str>) -> Answer {
         let mut params = Params::parse(params)?;
-        for answer_in in [Self::ask_node, Self::ask_blocks, Self::ask_state, Self::ask_filters, Self::command] {
+        for answer_in in [Self::ask_node, Self::ask_blocks, Self::ask_state, Self::ask_filters, Self::command]
+        {
             if let Some(answer) = answer_in(self, method, &mut params)? {
                 return Ok(answer);
             }
@@ -94,7 +97,9 @@ impl Chain {
         match (answer, request.id) {
             // A request without an id is a notification: it is carried out, and never answered.
             (_, None) if request.method.is_some() => None,
-            (Ok(result), id) => Some(encode(&Response { jsonrpc: "2.0", id, result: Some(result), error: None })),
+            (Ok(result), id) => {
+                Some(encode(&Response { jsonrpc: "2.0", id, result: Some(result), error: None }))
+            }
             (Err(error), id) => Some(failure(id, error)),
         }
     }
@@ -118,4 +123,3 @@ fn found<T: Serialize>(value: T) -> Maybe {
 fn quantity(value: u64) -> U64 {
     U64::from(value)
 }
-

@@ -98,7 +98,10 @@ pub(in crate::embedded) fn quantity(value: &Value) -> Option<u64> {
         Value::String(text) => {
             let digits = text.strip_prefix("0x")?;
             // `from_str_radix` would accept a sign.
-            digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u64::from_str_radix(digits, 16).ok())?
+            digits
+                .bytes()
+                .all(|byte| byte.is_ascii_hexdigit())
+                .then(|| u64::from_str_radix(digits, 16).ok())?
         }
         _ => None,
     }
@@ -120,13 +123,23 @@ mod tests {
 
     #[test]
     fn quantities() {
-        let good = [(json!(0), 0), (json!("0x0"), 0), (json!("0xff"), 255), (json!("0xffffffffffffffff"), u64::MAX)];
+        let good =
+            [(json!(0), 0), (json!("0x0"), 0), (json!("0xff"), 255), (json!("0xffffffffffffffff"), u64::MAX)];
         for (value, expected) in good {
             assert_eq!(quantity(&value), Some(expected), "{value}");
         }
-        let bad =
-            [json!(-1), json!(1.5), json!(1e300), json!("-0x1"), json!("0x+1"), json!("0x"), json!("10"), json!("0x-1")];
-        for value in bad.into_iter().chain([json!("0x10000000000000000"), json!(true), json!([1]), json!({})]) {
+        let bad = [
+            json!(-1),
+            json!(1.5),
+            json!(1e300),
+            json!("-0x1"),
+            json!("0x+1"),
+            json!("0x"),
+            json!("10"),
+            json!("0x-1"),
+        ];
+        for value in bad.into_iter().chain([json!("0x10000000000000000"), json!(true), json!([1]), json!({})])
+        {
             assert_eq!(quantity(&value), None, "{value}");
         }
     }
