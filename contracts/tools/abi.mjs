@@ -83,7 +83,11 @@ function committedFiles() {
 }
 
 const check = process.argv.includes('--check');
-execFileSync(path.join(root, 'tools', 'forge'), ['build', '--quiet'], { stdio: 'inherit' });
+try {
+  execFileSync(path.join(root, 'tools', 'forge'), ['build', '--quiet'], { stdio: 'inherit' });
+} catch (error) {
+  process.exit(error.status ?? 1); // Forge has said what is wrong.
+}
 const expected = expectedFiles();
 const differing = [];
 for (const [file, content] of expected) {

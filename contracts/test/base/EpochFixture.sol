@@ -99,11 +99,15 @@ abstract contract EpochFixture is ArenaFixture {
     }
 
     /// @notice Scores from 900 million down in equal steps: node 0 is best.
-    function descendingScores(uint256 count) internal pure returns (uint32[] memory scores) {
+    function descendingScores(uint256 count, uint256 step) internal pure returns (uint32[] memory scores) {
         scores = new uint32[](count);
         for (uint256 i = 0; i < count; ++i) {
-            scores[i] = uint32(900_000_000 - i * 50_000_000);
+            scores[i] = uint32(900_000_000 - i * step);
         }
+    }
+
+    function descendingScores(uint256 count) internal pure returns (uint32[] memory) {
+        return descendingScores(count, 50_000_000);
     }
 
     // ------------------------------------------------------------------ scores
@@ -206,6 +210,12 @@ abstract contract EpochFixture is ArenaFixture {
         bytes memory scores = packed(sheet.scores, chunk);
         vm.prank(validator);
         arena.revealScores(task, SALT, sheet.root, chunk, scores, proof);
+        countReveal(validator, chunk);
+    }
+
+    /// @dev Keeps what the settlement needs to know of a reveal.
+    function countReveal(address validator, uint256 chunk) internal {
+        Sheet memory sheet = sheets[validator];
         bool known = false;
         for (uint256 i = 0; i < revealers.length; ++i) {
             known = known || revealers[i] == validator;

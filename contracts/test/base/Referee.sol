@@ -245,7 +245,7 @@ abstract contract Referee is EpochFixture {
     }
 
     function compare(Vm.Log[] memory logs, bytes32 topic, Pay[] memory expected)
-        private
+        internal
         pure
         returns (uint256 paid)
     {
