@@ -47,6 +47,7 @@ library Ranking {
     /// @dev 1 − exp(−x/φ) in WAD, for x at most WAD.
     function _complement(uint256 x, uint256 phiWad) private pure returns (uint256) {
         // The quotient is at most 1e36, so that the conversion keeps its value, and exp of it lies in [0, WAD].
+        // forge-lint: disable-next-line(unsafe-typecast)
         return WAD - uint256(Math.expWad(-int256(x * WAD / phiWad)));
     }
 
@@ -62,6 +63,8 @@ library Ranking {
         if (stake == 0) return 0;
         if (alphaWad == WAD) return stake;
         if (alphaWad == 0) return WAD;
+        // Both keep their value: a vault holds less than 2^96, and a task has an α of at most 1.
+        // forge-lint: disable-next-line(unsafe-typecast)
         return Math.max(1, uint256(Math.powWad(int256(stake), int256(alphaWad))));
     }
 

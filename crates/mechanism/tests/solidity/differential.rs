@@ -23,7 +23,7 @@ pub(crate) fn runner() -> TestRunner {
     TestRunner::new(config)
 }
 
-fn arguments(function: &Function) -> impl Strategy<Value = Vec<U256>> + use<> {
+pub(crate) fn arguments(function: &Function) -> impl Strategy<Value = Vec<U256>> + use<> {
     let all = |kinds: &[Kind]| kinds.iter().map(|&kind| words(kind)).collect::<Vec<_>>();
     prop_oneof![all(function.hostile), all(function.usual)]
 }
