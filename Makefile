@@ -66,7 +66,7 @@ check-abi: setup ## Check that contracts/abi matches the Solidity source.
 .PHONY: gas
 gas: ## Print the gas of every action, from the committed snapshots.
 	@awk -F '"' 'FNR == 1 { n = split(FILENAME, part, "/"); sub(/\.json$$/, "", part[n]); printf "\n%s\n", part[n] } \
-		NF >= 5 { printf "  %-44s %12s\n", $$2, $$4 }' contracts/snapshots/*.json
+		NF >= 5 { printf "  %-48s %12s\n", $$2, $$4 }' contracts/snapshots/*.json
 
 .PHONY: snapshot
 snapshot: setup ## Measure the gas of every action again and write contracts/snapshots.

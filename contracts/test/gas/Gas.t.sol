@@ -195,11 +195,11 @@ contract LargeGasTest is GasFixture {
         snapshot("Large", string.concat("tally, 128 submissions of 1 score, ", when));
         uint32[] memory order = orderOfRanked();
         arena.rank(task, 0, order);
-        snapshot("Large", string.concat("rank, 128 submissions, ", when));
+        snapshot("Large", "rank, 128 submissions");
         arena.payNodes(task, 0, order);
-        snapshot("Large", string.concat("payNodes, 128 nodes, ", when));
+        snapshot("Large", "payNodes, 128 nodes");
         arena.weigh(task, validators[0], 0, packed(sheets[validators[0]].scores, 0));
-        snapshot("Large", string.concat("weigh, 128 scores, ", when));
+        snapshot("Large", "weigh, 128 scores");
         arena.payValidators(task, 0, 1);
     }
 }
