@@ -1,0 +1,8 @@
+//! The properties P1 … P8 of `docs/mechanism.md` and its table of edge cases. P9 is in `solidity`.
+
+mod conservation;
+mod edge_cases;
+mod epochs;
+mod nodes;
+mod scores;
+mod validators;
