@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {Checkpoints, Trace} from "../src/libraries/Checkpoints.sol";
+import {TestBase} from "./TestBase.sol";
+
+/// @notice Values by epoch, against a plain table of what each epoch should see.
+contract CheckpointsTest is TestBase {
+    using Checkpoints for Trace;
+
+    uint256 private constant EPOCHS = 40;
+
+    Trace private trace;
+    uint256[EPOCHS] private values;
+    uint256[EPOCHS] private since;
+
+    function test_NothingWasSet() public view {
+        assertEq(trace.latest(), 0);
+        assertPoint(0, 0, 0);
+        assertPoint(type(uint32).max, 0, 0);
+    }
+
+    function test_ValuesAndEpochsHaveBounds() public {
+        vm.expectRevert(abi.encodeWithSelector(Checkpoints.ValueTooLarge.selector, uint256(1) << 224));
+        this.set(1, uint256(1) << 224);
+        this.set(5, (uint256(1) << 224) - 1);
+        vm.expectRevert(abi.encodeWithSelector(Checkpoints.EpochInPast.selector, 4, 5));
+        this.set(4, 1);
+        assertPoint(4, 0, 0);
+        assertPoint(5, 5, (uint256(1) << 224) - 1);
+        this.set(type(uint32).max, 1);
+        assertPoint(type(uint32).max, type(uint32).max, 1);
+    }
+
+    /// @notice Rising epochs, some set twice, some skipped, some dropped again.
+    function testFuzz_EveryEpochSeesItsValue(uint256 random) public {
+        for (uint256 epoch = 1; epoch < EPOCHS; ++epoch) {
+            random = uint256(keccak256(abi.encode(random)));
+            uint256 times = random % 3;
+            for (uint256 i = 0; i < times; ++i) {
+                uint256 value = uint256(keccak256(abi.encode(random, i))) >> 32;
+                trace.set(epoch, value);
+                note(epoch, epoch, value);
+            }
+            if (random % 7 == 0) {
+                uint256 from = 1 + (random >> 8) % epoch;
+                trace.dropFrom(from);
+                note(from, since[from - 1], values[from - 1]);
+            }
+            assertEq(trace.latest(), values[EPOCHS - 1]);
+        }
+        for (uint256 epoch = 0; epoch < EPOCHS; ++epoch) {
+            assertPoint(epoch, since[epoch], values[epoch]);
+        }
+    }
+
+    // ------------------------------------------------------------------ parts
+
+    /// @dev External, so that its reverts can be expected.
+    function set(uint256 epoch, uint256 value) external {
+        trace.set(epoch, value);
+    }
+
+    function note(uint256 from, uint256 since_, uint256 value) private {
+        for (uint256 epoch = from; epoch < EPOCHS; ++epoch) {
+            (since[epoch], values[epoch]) = (since_, value);
+        }
+    }
+
+    function assertPoint(uint256 epoch, uint256 since_, uint256 value) private view {
+        (uint256 foundSince, uint256 foundValue) = trace.pointAt(epoch);
+        assertEq(foundSince, since_, "since");
+        assertEq(foundValue, value, "value");
+        assertEq(trace.valueAt(epoch), value, "value alone");
+    }
+}
