@@ -6,56 +6,95 @@ use serde_json::{Value, json};
 
 use crate::embedded::{Config, chain::Chain};
 
-const METHODS: &[&str] = &[
-    "web3_clientVersion",
-    "net_version",
-    "net_listening",
-    "net_peerCount",
-    "eth_chainId",
-    "eth_syncing",
-    "eth_accounts",
-    "eth_gasPrice",
-    "eth_maxPriorityFeePerGas",
-    "eth_blobBaseFee",
-    "eth_feeHistory",
-    "eth_sendRawTransaction",
-    "eth_blockNumber",
-    "eth_getBlockByNumber",
-    "eth_getBlockByHash",
-    "eth_getBlockReceipts",
-    "eth_getBlockTransactionCountByNumber",
-    "eth_getBlockTransactionCountByHash",
-    "eth_getTransactionByBlockNumberAndIndex",
-    "eth_getTransactionByBlockHashAndIndex",
-    "eth_getTransactionByHash",
-    "eth_getTransactionReceipt",
-    "eth_getBalance",
-    "eth_getCode",
-    "eth_getStorageAt",
-    "eth_getTransactionCount",
-    "eth_call",
-    "eth_estimateGas",
-    "eth_getLogs",
-    "eth_newFilter",
-    "eth_newBlockFilter",
-    "eth_newPendingTransactionFilter",
-    "eth_getFilterChanges",
-    "eth_getFilterLogs",
-    "eth_uninstallFilter",
-    "evm_mine",
-    "anvil_mine",
-    "evm_setAutomine",
-    "anvil_getAutomine",
-    "evm_setNextBlockTimestamp",
-    "evm_increaseTime",
-    "anvil_setBlockTimestampInterval",
-    "evm_snapshot",
-    "evm_revert",
-    "anvil_setBalance",
-    "anvil_setNonce",
-    "anvil_setCode",
-    "anvil_setStorageAt",
+/// Each method with parameters that it accepts. A is an account, H the hash of a word, R a raw transaction.
+const VALID: &[(&str, &str)] = &[
+    ("web3_clientVersion", "[]"),
+    ("net_version", "[]"),
+    ("net_listening", "[]"),
+    ("net_peerCount", "[]"),
+    ("eth_chainId", "[]"),
+    ("eth_syncing", "[]"),
+    ("eth_accounts", "[]"),
+    ("eth_gasPrice", "[]"),
+    ("eth_maxPriorityFeePerGas", "[]"),
+    ("eth_blobBaseFee", "[]"),
+    ("eth_feeHistory", r#"["0x3", "latest", [10, 50.5]]"#),
+    ("eth_sendRawTransaction", r#"["R"]"#),
+    ("eth_blockNumber", "[]"),
+    ("eth_getBlockByNumber", r#"["pending", true]"#),
+    ("eth_getBlockByHash", r#"["H", false]"#),
+    ("eth_getBlockReceipts", r#"["0x1"]"#),
+    ("eth_getBlockTransactionCountByNumber", r#"["0x1"]"#),
+    ("eth_getBlockTransactionCountByHash", r#"["H"]"#),
+    ("eth_getTransactionByBlockNumberAndIndex", r#"["0x1", "0x0"]"#),
+    ("eth_getTransactionByBlockHashAndIndex", r#"["H", "0x0"]"#),
+    ("eth_getTransactionByHash", r#"["H"]"#),
+    ("eth_getTransactionReceipt", r#"["H"]"#),
+    ("eth_getBalance", r#"["A", "pending"]"#),
+    ("eth_getCode", r#"["A", "latest"]"#),
+    ("eth_getStorageAt", r#"["A", "0x0", "latest"]"#),
+    ("eth_getTransactionCount", r#"["A", {"blockNumber": "0x3"}]"#),
+    (
+        "eth_call",
+        r#"[{"from": "A", "to": "A", "value": "0x1", "gas": "0xffff", "maxFeePerGas": "0x5", "maxPriorityFeePerGas": "0x1",
+            "nonce": "0x0", "input": "0x", "type": "0x2", "chainId": "0x7a69",
+            "accessList": [{"address": "A", "storageKeys": ["H"]}]}, "latest", {}, {}]"#,
+    ),
+    (
+        "eth_estimateGas",
+        r#"[{"from": "A", "gas": "0x7a120", "gasPrice": "0x0", "data": "0x60006000fd"}, "pending"]"#,
+    ),
+    (
+        "eth_getLogs",
+        r#"[{"fromBlock": "0x0", "toBlock": "latest", "address": ["A"], "topics": [["H"], null, "H"]}]"#,
+    ),
+    ("eth_newFilter", r#"[{"fromBlock": "0x0", "toBlock": "0x9", "address": "A", "topics": []}]"#),
+    ("eth_newBlockFilter", "[]"),
+    ("eth_newPendingTransactionFilter", "[]"),
+    ("eth_getFilterChanges", r#"["0x1"]"#),
+    ("eth_getFilterLogs", r#"["0x2"]"#),
+    ("eth_uninstallFilter", r#"["0x1"]"#),
+    ("evm_mine", r#"[{"blocks": 2, "timestamp": "0x70000000"}]"#),
+    ("anvil_mine", r#"["0x2", "0x3"]"#),
+    ("hardhat_mine", "[2]"),
+    ("evm_setAutomine", "[false]"),
+    ("anvil_getAutomine", "[]"),
+    ("evm_setNextBlockTimestamp", "[2000000000]"),
+    ("evm_increaseTime", r#"["0x10"]"#),
+    ("anvil_setBlockTimestampInterval", "[5]"),
+    ("evm_snapshot", "[]"),
+    ("evm_revert", r#"["0x0"]"#),
+    ("anvil_setBalance", r#"["A", "0x5"]"#),
+    ("anvil_setNonce", r#"["A", "0x5"]"#),
+    ("anvil_setCode", r#"["A", "0x5f"]"#),
+    ("anvil_setStorageAt", r#"["A", "0x0", "H"]"#),
 ];
+
+/// A valid call with the placeholders filled in.
+fn valid(index: usize) -> (&'static str, Value) {
+    let (method, params) = VALID[index];
+    let filled = params
+        .replace("\"A\"", &json!(Address::repeat_byte(0x11)).to_string())
+        .replace("\"H\"", &json!(alloy::primitives::B256::repeat_byte(0x22)).to_string());
+    (method, serde_json::from_str(&filled).unwrap())
+}
+
+/// JSON pointers of a value and of all values in it.
+fn pointers(value: &Value, here: String, found: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => {
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(index, item)| pointers(item, format!("{here}/{index}"), found));
+        }
+        Value::Object(members) => {
+            members.iter().for_each(|(name, member)| pointers(member, format!("{here}/{name}"), found));
+        }
+        _ => (),
+    }
+    found.push(here);
+}
 
 /// Members of the objects that methods take, so that random objects get past the first check.
 const MEMBERS: &[&str] = &[
@@ -140,13 +179,30 @@ fn value() -> impl Strategy<Value = Value> {
 
 #[test]
 fn every_method_exists_and_says_what_is_missing() {
-    for method in METHODS {
+    for (method, _) in VALID {
         for params in [None, Some("[]"), Some("{}"), Some("[{},{},{},{}]"), Some("[-1,-1,-1]"), Some("\"\"")]
         {
             if let Err(error) = chain().handle(method, params) {
                 assert_ne!(error.code, -32601, "{method}");
                 assert!([-32602, -32000].contains(&error.code), "{method} {params:?}: {error:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn valid_params_are_accepted() {
+    let mut chain = chain();
+    chain.handle("eth_newFilter", Some("[{}]")).unwrap();
+    chain.handle("evm_snapshot", None).unwrap();
+    for index in 0..VALID.len() {
+        let (method, params) = valid(index);
+        match chain.handle(method, Some(&params.to_string())) {
+            // The placeholder of a raw transaction is not one.
+            Err(error) if method == "eth_sendRawTransaction" => assert_eq!(error.code, -32602),
+            // The code it deploys reverts.
+            Err(error) if method == "eth_estimateGas" => assert_eq!(error.code, 3),
+            answer => assert!(answer.is_ok(), "{method}: {answer:?}"),
         }
     }
 }
@@ -158,7 +214,7 @@ proptest! {
     fn random_params_are_answered(params in prop::collection::vec(value(), 0..4)) {
         let params = Value::from(params).to_string();
         let mut chain = chain();
-        for method in METHODS {
+        for (method, _) in VALID {
             if let Err(error) = chain.handle(method, Some(&params)) {
                 prop_assert!([3, -32000, -32602].contains(&error.code), "{method} {params}: {error:?}");
             }
@@ -168,6 +224,24 @@ proptest! {
         prop_assert!(chain.head().header.timestamp >= Config::default().genesis_timestamp);
         if chain.mine().is_ok() {
             prop_assert_eq!(chain.head_number(), head + 1);
+        }
+    }
+
+    /// One value of a valid request is exchanged, so that everything before and behind it is reached.
+    #[test]
+    fn changed_params_are_answered(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), value()), 1..20),
+    ) {
+        let mut chain = chain();
+        for (method, place, value) in changes {
+            let (method, mut params) = valid(method.index(VALID.len()));
+            let mut places = Vec::new();
+            pointers(&params, String::new(), &mut places);
+            let place: &String = place.get(&places);
+            *params.pointer_mut(place).unwrap() = value;
+            if let Err(error) = chain.handle(method, Some(&params.to_string())) {
+                prop_assert!([3, -32000, -32602].contains(&error.code), "{method} {params}: {error:?}");
+            }
         }
     }
 
