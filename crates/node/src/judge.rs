@@ -70,10 +70,7 @@ impl<'a> Judge<'a> {
             Err(verdict) => verdict.clone(),
             Ok(model) => match evaluate(model, &data.evaluation, slice) {
                 Err(error) => Verdict::Invalid(error.to_string()),
-                Ok(found) => match Score::from_ratio(found.correct.into(), found.total.into()) {
-                    Ok(score) => Verdict::Valid(score),
-                    Err(error) => Verdict::Unavailable(format!("no evaluation data: {error}")),
-                },
+                Ok(found) => Verdict::Valid(found.score()),
             },
         }
     }

@@ -168,32 +168,33 @@ impl Report {
         };
         let tokens = |amount: &str| amount.parse::<U256>().map_or_else(|_| amount.to_owned(), in_tokens);
         let mut lines = vec![format!(
-            "\nLeaderboard after {} epochs (scores are accuracies; amounts in tokens)\n",
+            "\nLeaderboard after {} epochs (scores are accuracies; amounts in tokens; "per 1000" is reward per 1000 tokens of effective stake)\n",
             self.epochs
         )];
         lines.push(format!(
-            "  {:<38} {:>5} {:>8} {:>9} {:>11} {:>13}",
-            "node", "rank", "true", "consensus", "stake", "reward"
+            "  {:<28} {:>5} {:>8} {:>10} {:>11} {:>13} {:>11}",
+            "node", "rank", "true", "consensus", "stake", "reward", "per 1000"
         ));
         for row in &self.leaderboard {
             let rank = row.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string());
             lines.push(format!(
-                "  {:<38} {:>5} {:>8} {:>9} {:>11} {:>13}",
+                "  {:<28} {:>5} {:>8} {:>10} {:>11} {:>13} {:>11}",
                 row.name,
                 rank,
                 score(Some(row.true_score)),
                 score(row.consensus_score),
                 tokens(&row.stake),
-                tokens(&row.reward)
+                tokens(&row.reward),
+                per_thousand(&row.reward, &row.stake)
             ));
         }
         lines.push(format!(
-            "\n  {:<38} {:<24} {:>11} {:>13} {:>13}",
+            "\n  {:<16} {:<36} {:>11} {:>13} {:>11}",
             "validator", "behaviour", "stake", "reward", "per 1000"
         ));
         for row in &self.validators {
             lines.push(format!(
-                "  {:<38} {:<24} {:>11} {:>13} {:>13}",
+                "  {:<16} {:<36} {:>11} {:>13} {:>11}",
                 row.name,
                 row.behaviour,
                 tokens(&row.stake),
@@ -201,9 +202,9 @@ impl Report {
                 per_thousand(&row.reward, &row.stake)
             ));
         }
-        lines.push(format!("\n  {:<38} {:>11} {:>13}", "delegator", "stake", "claimed"));
+        lines.push(format!("\n  {:<53} {:>11} {:>13}", "delegator", "stake", "claimed"));
         for row in &self.delegators {
-            lines.push(format!("  {:<38} {:>11} {:>13}", row.name, tokens(&row.stake), tokens(&row.reward)));
+            lines.push(format!("  {:<53} {:>11} {:>13}", row.name, tokens(&row.stake), tokens(&row.reward)));
         }
         let paid: Vec<String> =
             self.paid.iter().map(|(role, amount)| format!("{role} {}", tokens(amount))).collect();
