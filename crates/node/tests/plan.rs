@@ -1,5 +1,7 @@
 //! The plan, as a table: what is seen, and what is to be done.
 
+#![allow(clippy::unwrap_used, reason = "a failed expectation is the point of a test")]
+
 use aiarena_chain::{
     deploy::Schedule,
     ledger::{
