@@ -2,6 +2,8 @@
 //!
 //! Its rank scores and validators' performances are inputs, so each share is in proportion to one of them times stake.
 
+#![expect(clippy::unwrap_used, reason = "a failed expectation is the point of a test")]
+
 use aiarena_mechanism::rewards::{effective, node_budget, operator_share, proportional};
 use alloy_primitives::U256;
 use serde_json::Value;
