@@ -4,9 +4,10 @@
 //! the models answer alike: hidden units learn different things, in another order. So the weights of an MLP or of a CNN
 //! tell a copy, also one with noise added, with rescaled units or trained further, from an independent model.
 //!
-//! The test compares the direction of each unit's incoming weights with that of the same unit of the other model, after
-//! a form of both in which positive rescaling of units (which changes no answer) has no effect. A layer's similarity is
-//! the mean cosine over its units; the models' is that of their most similar layer.
+//! The test compares the direction of each unit's incoming weights with that of the same unit of the other model, in a
+//! form of both in which positive rescaling of units (which changes no answer) has no effect and which leaves out the
+//! direction that all units of a layer share. A layer's similarity is the mean cosine over its units; the models' is that
+//! of their most similar layer.
 //!
 //! Limits: a copy whose hidden units were permuted, or whose widths were changed, is not found. Training of the linear
 //! family converges to the same weights from everywhere, so of linear models only equal ones are copies. Two nodes that
@@ -60,7 +61,7 @@ pub fn similarity(candidate: &Model, earlier: &Model) -> Similarity {
     Similarity { ppm: millionths(cosines.fold(-1.0, f64::max)) }
 }
 
-/// The incoming weights of each unit of a layer, as unit vectors.
+/// The directions of the incoming weights of a layer's units: vectors of length 1, without what all units share.
 struct Directions {
     inputs: usize,
     values: Vec<f64>,
@@ -76,21 +77,45 @@ fn normal_form(model: &Model) -> Vec<Directions> {
         let inputs = spec.len() / spec.shape[0];
         // The inputs are grouped by the unit they come from: one each, or one for every position of a channel.
         let group = inputs / lengths.len();
-        let mut values: Vec<f64> = Vec::with_capacity(weights.len());
-        let mut own_lengths = Vec::with_capacity(spec.shape[0]);
-        for unit in weights.chunks_exact(inputs) {
-            let scale_of_input = lengths.iter().flat_map(|length| std::iter::repeat_n(*length, group));
-            let scaled = unit.iter().zip(scale_of_input).map(|(value, scale)| f64::from(*value) * scale);
-            let scaled: Vec<f64> = scaled.collect();
-            let length = scaled.iter().map(|value| value * value).sum::<f64>().sqrt();
-            // A unit without any incoming weight has no direction; it resembles nothing.
-            values.extend(scaled.iter().map(|value| if length > 0.0 { value / length } else { 0.0 }));
-            own_lengths.push(length);
-        }
-        lengths = own_lengths;
+        let scales = lengths.iter().flat_map(|length| std::iter::repeat_n(*length, group)).cycle();
+        let mut values: Vec<f64> =
+            weights.iter().zip(scales).map(|(value, scale)| f64::from(*value) * scale).collect();
+        lengths = values.chunks_exact_mut(inputs).map(normalise).collect();
+        centre(&mut values, inputs);
         layers.push(Directions { inputs, values });
     }
     layers
+}
+
+/// Takes from each unit the mean of all, and makes the rest a direction again.
+///
+/// Inputs that are never negative pull all units of a layer the same way, in every training. That part would make
+/// independent models alike.
+fn centre(values: &mut [f64], inputs: usize) {
+    let units = (values.len() / inputs) as f64;
+    let mut mean = vec![0.0; inputs];
+    for unit in values.chunks_exact(inputs) {
+        for (sum, value) in mean.iter_mut().zip(unit) {
+            *sum += *value / units;
+        }
+    }
+    for unit in values.chunks_exact_mut(inputs) {
+        for (value, mean) in unit.iter_mut().zip(&mean) {
+            *value -= *mean;
+        }
+        normalise(unit);
+    }
+}
+
+/// Scales a vector to length 1 and returns the length it had; zeros have no direction and stay.
+fn normalise(vector: &mut [f64]) -> f64 {
+    let length = vector.iter().map(|value| *value * *value).sum::<f64>().sqrt();
+    if length > 0.0 {
+        for value in vector {
+            *value /= length;
+        }
+    }
+    length
 }
 
 fn mean_cosine(a: &Directions, b: &Directions) -> f64 {

@@ -213,6 +213,24 @@ fn rescaled(model: &Model) -> Model {
     Model::new(model.architecture().clone(), tensors).unwrap()
 }
 
+/// The largest and the smallest weights that an artifact can hold still have a direction.
+#[test]
+fn extreme_weights_are_compared() {
+    for architecture in families().into_iter().skip(1) {
+        let filled = |value: f32, first: f32| {
+            let signed = |i: usize| if i * i % 37 < 18 { value } else { -value };
+            let mut tensors: Vec<Vec<f32>> =
+                architecture.tensors().iter().map(|spec| (0..spec.len()).map(signed).collect()).collect();
+            tensors[0][0] = first;
+            Model::new(architecture.clone(), tensors).unwrap()
+        };
+        for value in [f32::MAX, f32::MIN_POSITIVE, f32::from_bits(1)] {
+            let found = similarity(&filled(value, 0.0), &filled(value, value));
+            assert!(found.ppm > 900_000, "{architecture} {value}: {found:?}");
+        }
+    }
+}
+
 #[test]
 fn linear_models_are_copies_only_if_equal() {
     let dataset = Dataset::embedded();
