@@ -48,7 +48,7 @@ pub fn count(redundancy: u32, n: u32, stake: U256, total: U256) -> Result<u32, E
 /// Image of `i` under the permutation of [0, n): the place on the list of the validator's `i`-th score.
 ///
 /// A generalised Feistel network (Black and Rogaway, 2002) over [0, a·b) with a = ⌈√n⌉ and b = ⌈n/a⌉, walked until it
-/// falls into [0, n). It takes a·b/n steps on average, which is below 2 and tends to 1.
+/// falls into [0, n). It takes a·b/n passes on average, which is at most 4/3.
 ///
 /// # Errors
 /// [`Error::IndexOutOfRange`] unless `i < n`.
