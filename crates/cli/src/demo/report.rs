@@ -168,7 +168,7 @@ impl Report {
         };
         let tokens = |amount: &str| amount.parse::<U256>().map_or_else(|_| amount.to_owned(), in_tokens);
         let mut lines = vec![format!(
-            "\nLeaderboard after {} epochs (scores are accuracies; amounts in tokens; "per 1000" is reward per 1000 tokens of effective stake)\n",
+            "\nLeaderboard after {} epochs (scores are accuracies; amounts in tokens; per 1000: reward per 1000 tokens of stake)\n",
             self.epochs
         )];
         lines.push(format!(
