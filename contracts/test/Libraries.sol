@@ -5,6 +5,8 @@ import {TestBase} from "./TestBase.sol";
 import {LibraryHarness} from "./harness/LibraryHarness.sol";
 
 /// @notice The libraries against the golden vectors that their twins in Rust wrote.
+/// @dev Not called `.t.sol`: files of that name are compiled without the IR pipeline, and so would be the harness that this
+/// one imports. The committed bytecode of the harness must stay the only one.
 contract LibrariesTest is TestBase {
     uint256 private constant TREES = 9;
 
