@@ -35,9 +35,7 @@ impl Trainer for HonestTrainer {
         let start = match self.model.take() {
             None => Model::init(self.skill.architecture.clone(), &config.seed),
             Some(model) => {
-                // Later epochs polish: one pass in another order, with a smaller step.
-                config.passes = 1;
-                config.learning_rate /= 4.0;
+                config.passes = self.skill.later_passes;
                 model
             }
         };

@@ -60,8 +60,10 @@ pub struct Skill {
     pub label: &'static str,
     /// The model.
     pub architecture: Architecture,
-    /// Training in the first epoch; later ones go on from there with a smaller step.
+    /// Training in the first epoch; later ones go on from there.
     pub training: TrainingConfig,
+    /// Passes in each later epoch.
+    pub later_passes: usize,
 }
 
 /// A training node.
@@ -238,17 +240,18 @@ const NODE_STAKES: [u64; 6] = [1_500, 2_500, 1_000, 3_000, 2_000, 1_200];
 /// The skill of the i-th honest node. The first six differ in family, size, data and passes; further ones repeat them with
 /// other data and weights of their own.
 fn skill(seed: u64, index: usize) -> Result<Skill> {
-    type Preset = (&'static str, fn() -> Result<Architecture>, usize, usize, f64);
+    type Preset = (&'static str, fn() -> Result<Architecture>, usize, [usize; 2], usize, f64);
     let presets: [Preset; 6] = [
-        ("CNN, all data", || Ok(Architecture::cnn([8, 16])?), 8_000, 6, 0.05),
-        ("MLP 128, 5000 rows", || Ok(Architecture::mlp(&[128])?), 5_000, 3, 0.05),
-        ("MLP 64, 1500 rows", || Ok(Architecture::mlp(&[64])?), 1_500, 4, 0.05),
-        ("linear, 600 rows", || Ok(Architecture::linear()), 600, 2, 0.02),
-        ("MLP 32, 300 rows", || Ok(Architecture::mlp(&[32])?), 300, 4, 0.05),
-        ("linear, 150 rows", || Ok(Architecture::linear()), 150, 2, 0.02),
+        ("CNN 8-16, 8000 rows", || Ok(Architecture::cnn([8, 16])?), 8_000, [5, 2], 16, 0.01),
+        ("MLP 64, 8000 rows", || Ok(Architecture::mlp(&[64])?), 8_000, [4, 1], 32, 0.015),
+        ("linear, 8000 rows", || Ok(Architecture::linear()), 8_000, [4, 1], 32, 0.002),
+        ("MLP 16, 1500 rows", || Ok(Architecture::mlp(&[16])?), 1_500, [6, 1], 32, 0.006),
+        ("linear, 300 rows", || Ok(Architecture::linear()), 300, [10, 2], 32, 0.002),
+        ("linear, 60 rows", || Ok(Architecture::linear()), 60, [20, 5], 16, 0.002),
     ];
-    let (label, architecture, rows, passes, learning_rate) = presets[index % presets.len()];
+    let (label, architecture, rows, [passes, later_passes], batch, learning_rate) =
+        presets[index % presets.len()];
     let seed = derive(seed, "training", index).0;
-    let training = TrainingConfig { rows, passes, batch: 32, learning_rate, momentum: 0.9, seed };
-    Ok(Skill { label, architecture: architecture()?, training })
+    let training = TrainingConfig { rows, passes, batch, learning_rate, momentum: 0.9, seed };
+    Ok(Skill { label, architecture: architecture()?, training, later_passes })
 }
