@@ -16,7 +16,7 @@ const TELLING_GAP: u32 = 25_000_000;
 
 /// All checks over a finished report.
 #[must_use]
-pub fn checks(report: &Report, population: &Population) -> Vec<Check> {
+pub(super) fn checks(report: &Report, population: &Population) -> Vec<Check> {
     let mut checks =
         vec![order(report, population), earns_nothing(report, "copier"), earns_nothing(report, "malformed")];
     for kind in [ValidatorKind::Liar, ValidatorKind::Lazy, ValidatorKind::Silent] {
@@ -101,7 +101,7 @@ fn earns_less(report: &Report, kind: ValidatorKind) -> Check {
     };
     Check {
         name: format!(
-            "the validator that is \"{}\" earns less per stake than every honest one",
+            "the validator \"{}\" earns less per stake than every honest one",
             kind.label()
         ),
         ok,
