@@ -1,0 +1,152 @@
+//! Why an address was paid what it was paid, line by line with rule numbers.
+
+mod delegator;
+mod node;
+mod validator;
+
+use aiarena_chain::ledger::{Flight, Role, Task};
+use aiarena_mechanism::settle::{Payment, Pool};
+use alloy::primitives::{Address, U256};
+
+use super::{recompute::Recomputed, replay::Replayed, report::decimal};
+
+/// The receipt of an address over all epochs that were settled.
+#[must_use]
+pub fn receipt(replayed: &Replayed, address: Address) -> String {
+    let mut paper = Paper::default();
+    paper.title(format!("Receipt of {address}"));
+    let empty = paper.lines.len();
+    for epoch in replayed.epochs.iter().filter(|epoch| epoch.settled) {
+        let Some(task) = replayed.ledger.tasks.get(&epoch.task) else { continue };
+        let Some(flight) = task.epoch(epoch.epoch) else { continue };
+        let page = Page { task, flight, epoch };
+        match task.pools.get(&address).map(|pool| pool.role) {
+            Some(Role::Node) => node::write(&page, address, &mut paper),
+            Some(Role::Validator) => validator::write(&page, address, &mut paper),
+            None => {}
+        }
+        delegator::write(&page, address, &mut paper);
+    }
+    delegator::claims(replayed, address, &mut paper);
+    if paper.lines.len() == empty {
+        paper.title("It has no stake, no delegation and no claim in this arena.".to_owned());
+    }
+    paper.lines.join("\n")
+}
+
+/// One settled epoch of a task: what happened, and what the rules make of it.
+struct Page<'a> {
+    task: &'a Task,
+    flight: &'a Flight,
+    epoch: &'a Recomputed,
+}
+
+#[derive(Default)]
+struct Paper {
+    lines: Vec<String>,
+}
+
+impl Paper {
+    fn title(&mut self, text: String) {
+        self.lines.push(String::new());
+        self.lines.push(text);
+    }
+
+    /// A line with the rule that it follows from.
+    fn line(&mut self, rule: &str, text: String) {
+        self.lines.push(format!("  {rule:<6} {text}"));
+    }
+
+    /// A line that belongs to the one before.
+    fn more(&mut self, text: String) {
+        self.line("", text);
+    }
+
+    /// Title and the lines that nodes and validators share: stake and budget.
+    fn begin(&mut self, page: &Page, pool: &Pool, role: Role) {
+        let Page { task, epoch, .. } = page;
+        let what = match role {
+            Role::Node => "training node",
+            Role::Validator => "validator",
+        };
+        self.title(format!("Task {}, epoch {}, {what}", task.number, epoch.epoch));
+        let (direct, delegated) = (decimal(pool.direct), decimal(pool.delegated));
+        let epsilon = decimal(task.params.rules.epsilon_wad);
+        self.line(
+            "M-13",
+            format!("stake that counts: {direct} of its own, {delegated} delegated (each counts {epsilon})"),
+        );
+        let minimum = task.minimum(role);
+        if pool.direct < minimum {
+            self.more(format!(
+                "its own stake is below the least of {}: it does not take part",
+                decimal(minimum)
+            ));
+        }
+    }
+
+    /// The budget of a side.
+    fn budget(&mut self, page: &Page, role: Role) {
+        let Page { task, epoch, .. } = page;
+        let (budget, totals) = (epoch.input.budget, epoch.input.totals);
+        let (emission, bounty) = (decimal(budget.emission), decimal(budget.bounty));
+        self.line("M-2", format!("budget: {emission} from the reserve and {bounty} from the bounty"));
+        let (name, part) = match role {
+            Role::Node => ("nodes", epoch.settlement.node_budget),
+            Role::Validator => ("validators", epoch.settlement.validator_budget),
+        };
+        self.line(
+            "M-3",
+            format!(
+                "of it for {name}: {}, by own stakes of {} (nodes) and {} (validators), each side at least {}",
+                decimal(part),
+                decimal(totals.nodes_direct),
+                decimal(totals.validators_direct),
+                decimal(task.params.rules.gamma_wad),
+            ),
+        );
+    }
+
+    /// How a pool's reward is split, and what the vault credited.
+    fn split(&mut self, page: &Page, pool: &Pool, payment: &Payment) {
+        let reward = payment.reward;
+        let (operator, delegators) = (decimal(payment.operator), decimal(payment.delegators));
+        if pool.delegated.is_zero() {
+            self.line("M-6", format!("nobody delegated to it, so all is its own: {operator}"));
+        } else {
+            let (with, without) = (reward.with_delegation, reward.without_delegation);
+            let gained = with.saturating_sub(without);
+            self.line(
+                "M-6",
+                format!(
+                    "without the delegated stake: {}; delegation gained {}",
+                    decimal(without),
+                    decimal(gained)
+                ),
+            );
+            let commission = decimal(pool.commission_wad);
+            self.more(format!(
+                "commission {commission} of the gain: {operator} its own, {delegators} its delegators'"
+            ));
+        }
+        let credits = page.flight.outcome.credits.get(&pool.operator).copied().unwrap_or_default();
+        let (own, others) = credits;
+        let verdict = if (own, others) == (payment.operator, payment.delegators) {
+            "as computed"
+        } else {
+            "NOT as computed"
+        };
+        self.line(
+            "paid",
+            format!("{} to it, {} to its delegators: {verdict}", decimal(own), decimal(others)),
+        );
+    }
+}
+
+/// A part of a whole in per cent with two decimals, for people. Rounds down.
+fn percent(part: U256, whole: U256) -> String {
+    let bps = U256::from(10_000);
+    let share = part.saturating_mul(bps).checked_div(whole).unwrap_or_default();
+    let (full, rest) = (share / U256::from(100), share % U256::from(100));
+    format!("{full}.{rest:02} %")
+}

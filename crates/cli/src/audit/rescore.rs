@@ -1,0 +1,106 @@
+//! Evaluates every artifact again and compares with the consensus.
+
+use aiarena_chain::ledger::{Flight, Ledger, Task};
+use aiarena_ml::Dataset;
+use aiarena_node::judge::{Judge, Verdict, slice_of};
+use aiarena_store::FolderStore;
+
+use super::finding::{Findings, Kind, Place};
+use crate::{demo::stage::TaskDescription, ui::Ui};
+
+/// What is needed to evaluate again.
+#[derive(Debug)]
+pub struct Rescore {
+    /// The evaluation data.
+    pub data: Dataset,
+    /// The artifacts.
+    pub store: FolderStore,
+    /// What creators say of their tasks. Of each task the one that hashes to its metadata is used.
+    pub descriptions: Vec<TaskDescription>,
+}
+
+/// Evaluates the artifacts of all tallied epochs again; returns how many consensus scores were compared.
+pub(super) fn rescore(with: &Rescore, ledger: &Ledger, ui: Option<&Ui>, findings: &mut Findings) -> u64 {
+    let tasks: Vec<(&Task, &TaskDescription)> =
+        ledger.tasks.values().filter_map(|task| Some((task, description(with, task, findings)?))).collect();
+    let all = tasks.iter().flat_map(|(task, _)| flights(task)).map(|flight| flight.listed.len()).sum();
+    let bar = ui.map(|ui| ui.bar("evaluating again", all));
+    let mut compared = 0;
+    for (task, description) in tasks {
+        let mut judge = Judge::new(task, &with.data, &with.store);
+        for flight in flights(task) {
+            let rows = slice_of(flight, with.data.evaluation.len(), description.slice);
+            for entry in &flight.listed {
+                compared += u64::from(compare(&mut judge, task, flight, *entry as usize, &rows, findings));
+                if let Some(bar) = &bar {
+                    bar.inc(1);
+                }
+            }
+        }
+    }
+    if let Some(bar) = bar {
+        bar.finish();
+    }
+    compared
+}
+
+/// Settled epochs, and the one in flight as far as it is tallied.
+fn flights(task: &Task) -> impl Iterator<Item = &Flight> {
+    task.settled.iter().chain(&task.flight)
+}
+
+/// The description that the task's metadata names, if the data are those that it names in turn.
+fn description<'a>(with: &'a Rescore, task: &Task, findings: &mut Findings) -> Option<&'a TaskDescription> {
+    let place = Place::default().task(task.number);
+    let named = |description: &&TaskDescription| {
+        description.digest().is_ok_and(|digest| digest == task.params.metadata)
+    };
+    let Some(description) = with.descriptions.iter().find(named) else {
+        let message = format!(
+            "it cannot be evaluated again without its description, whose SHA-256 is {}: put it as task.json beside the \
+             evaluation data",
+            task.params.metadata
+        );
+        findings.push(Kind::Data, "M-16", place, message);
+        return None;
+    };
+    let (expected, found) = (description.data.clone(), with.data.digest_hex());
+    let what = "the SHA-256 of the evaluation data";
+    findings.equal((Kind::Data, "M-16"), place, what, expected, found);
+    Some(description)
+}
+
+/// Compares one consensus score; false if there is none.
+fn compare(
+    judge: &mut Judge,
+    task: &Task,
+    flight: &Flight,
+    place: usize,
+    rows: &[u32],
+    findings: &mut Findings,
+) -> bool {
+    let (Some(entry), Some(tally)) = (flight.entries.get(place), flight.outcome.tallies.get(place)) else {
+        return false;
+    };
+    let place = Place::default().task(task.number).epoch(flight.epoch).of(entry.node);
+    let verdict = judge.verdict(entry.node, entry.number, entry.content_hash, rows);
+    if let Verdict::Unavailable(why) = &verdict {
+        findings.push(Kind::Artifact, "M-7", place, why.clone());
+        return false;
+    }
+    if !tally.scored {
+        return false;
+    }
+    let own = verdict.report().map_or(0, |score| score.get());
+    let valid = (own == 0) == (tally.consensus == 0);
+    let within = own.abs_diff(tally.consensus) <= task.params.rules.tolerance;
+    if !(valid && within) {
+        let why = match &verdict {
+            Verdict::Invalid(why) => format!(" ({why})"),
+            _ => String::new(),
+        };
+        let what = format!("of artifact {}{why}, the consensus score", entry.content_hash);
+        findings.equal((Kind::Rescore, "M-7, M-16"), place, what, own, tally.consensus);
+    }
+    true
+}
