@@ -143,7 +143,6 @@ impl<'a> Watch<'a> {
         self.findings.equal((Kind::Commitment, "M-1"), place, what, shown(pledged), computed.to_string());
         let short = e.uri.len() <= LONGEST_URI;
         self.findings.check(short, Kind::History, "M-1", place, || "its location is too long".to_owned());
-        self.idle(task, place);
         let entered = task.entries.iter().any(|entry| entry.node == e.node);
         let fits = entered || task.entries.len() < usize::from(task.params.max_submissions);
         self.findings.check(fits, Kind::History, "M-1", place, || "the task's list is full".to_owned());
@@ -160,7 +159,6 @@ impl<'a> Watch<'a> {
     fn evicted(&mut self, e: &abi::SubmissionEvicted) {
         let Some(task) = self.task(e.task) else { return };
         let place = self.place().task(task.number).of(e.node);
-        self.idle(task, place);
         let present = self.present();
         let entry = task.entries.iter().find(|entry| entry.node == e.node);
         let due = entry.is_some_and(|entry| !task.is_eligible(entry, present));
@@ -171,18 +169,12 @@ impl<'a> Watch<'a> {
         self.findings.equal((Kind::History, "M-1"), place, "who takes its place", moved, e.moved);
     }
 
-    fn idle(&mut self, task: &Task, place: Place) {
-        self.findings.check(task.flight.is_none(), Kind::History, "M-13", place, || {
-            "the list changes while an epoch is in flight".to_owned()
-        });
-    }
-
     /// Seed, stake of the validators and budgets of the two sides.
     fn seed(&mut self, e: &abi::SeedDrawn) {
         let Some(task) = self.task(e.task) else { return };
         let epoch = self.present();
         let place = self.place().task(task.number).epoch(epoch);
-        let due = seed_is_due(&self.ledger.clock, epoch, self.block.timestamp);
+        let due = seed_is_due(&self.ledger.clock, self.block.timestamp);
         let early = || "the seed is drawn too early or too late".to_owned();
         self.findings.check(due, Kind::Time, "M-9", place, early);
         let again = task.settled.last().is_some_and(|last| last.epoch >= epoch);

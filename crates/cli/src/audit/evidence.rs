@@ -172,9 +172,8 @@ impl Evidence {
                 expected.push((log.log_index.unwrap_or_default(), log.address(), log.data().clone()));
             }
         }
-        let of_block = |record: &&Record| record.block == block.number;
         let listed: Vec<(u64, Address, LogData)> =
-            self.records.iter().filter(of_block).map(|record| raw(&self.deployment, record)).collect();
+            self.of_block(block.number).iter().map(|record| raw(&self.deployment, record)).collect();
         findings.check(expected == listed, Kind::Block, "", Place::block(block.number), || {
             format!(
                 "the endpoint lists {} events of the contracts, and the receipts hold {} or others",
@@ -184,37 +183,45 @@ impl Evidence {
         });
         for transaction in &block.transactions {
             use alloy::consensus::Transaction as _;
-            self.take_call(*transaction.inner.tx_hash(), transaction.to(), transaction.input());
+            let hash = *transaction.inner.tx_hash();
+            self.take_call(block.number, hash, transaction.to(), transaction.input());
         }
     }
 
+    /// The events of a block; they stand in the order of their blocks.
+    fn of_block(&self, number: u64) -> &[Record] {
+        let start = self.records.partition_point(|record| record.block < number);
+        let end = self.records.partition_point(|record| record.block <= number);
+        &self.records[start..end]
+    }
+
     /// Keeps the proof of a reveal that was called directly.
-    fn take_call(&mut self, hash: B256, to: Option<Address>, input: &[u8]) {
+    fn take_call(&mut self, block: u64, hash: B256, to: Option<Address>, input: &[u8]) {
         if to != Some(self.deployment.arena) {
             return;
         }
         let Ok(call) = Arena::revealScoresCall::abi_decode(input) else { return };
-        for record in self.records.iter().filter(|record| record.transaction == hash) {
-            self.proofs.insert((record.block, record.log_index), call.proof.clone());
-        }
+        let records = self.of_block(block).iter().filter(|record| record.transaction == hash);
+        let places: Vec<(u64, u64)> = records.map(|record| (record.block, record.log_index)).collect();
+        self.proofs.extend(places.into_iter().map(|place| (place, call.proof.clone())));
     }
 
     /// Asks for the calls of reveals whose transactions were not verified.
     async fn fetch_proofs(&mut self, provider: &DynProvider) -> Result<()> {
         use aiarena_chain::bindings::Arena::ArenaEvents;
         use alloy::consensus::Transaction as _;
-        let reveals: Vec<B256> = self
+        let reveals: Vec<(u64, B256)> = self
             .records
             .iter()
             .filter(|record| matches!(record.event, Event::Arena(ArenaEvents::ScoresRevealed(_))))
             .filter(|record| !self.proofs.contains_key(&(record.block, record.log_index)))
-            .map(|record| record.transaction)
+            .map(|record| (record.block, record.transaction))
             .collect();
-        for hash in reveals {
+        for (block, hash) in reveals {
             let transaction =
                 provider.get_transaction_by_hash(hash).await.context("cannot read a reveal's transaction")?;
             if let Some(transaction) = transaction {
-                self.take_call(hash, transaction.to(), transaction.input());
+                self.take_call(block, hash, transaction.to(), transaction.input());
             }
         }
         Ok(())
@@ -282,7 +289,7 @@ async fn read_transfers(
         Filter::new().address(deployment.token).event_signature(ArenaToken::Transfer::SIGNATURE_HASH);
     let mut start = deployment.from_block;
     while start <= head {
-        let end = head.min(start + BLOCKS_PER_REQUEST - 1);
+        let end = head.min(start.saturating_add(BLOCKS_PER_REQUEST - 1));
         let range = transfers.clone().from_block(start).to_block(end);
         let (word, outgoing) = (vault.into_word(), range.clone());
         for (incoming, filter) in [(true, range.topic2(word)), (false, outgoing.topic1(word))] {
@@ -294,7 +301,7 @@ async fn read_transfers(
                 *side = side.saturating_add(transfer.value);
             }
         }
-        start = end + 1;
+        start = end.saturating_add(1);
     }
     Ok(moved)
 }

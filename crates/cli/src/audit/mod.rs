@@ -88,7 +88,8 @@ pub async fn audit(provider: &DynProvider, options: AuditOptions) -> Result<Audi
     let (replayed, holdings) = reckon(provider, &mut evidence, readable, &mut findings).await?;
     let rescored =
         rescore.map(|with| rescore::rescore(&with, &replayed.ledger, progress.as_ref(), &mut findings));
-    let owed = replayed.ledger.liabilities.total();
+    let Holdings { balance, owed } = holdings.unwrap_or_default();
+    let due = replayed.ledger.liabilities.total();
     Ok(AuditReport {
         ok: findings.is_empty(),
         chain_id: found.chain_id,
@@ -100,14 +101,15 @@ pub async fn audit(provider: &DynProvider, options: AuditOptions) -> Result<Audi
         blocks: evidence.verified,
         events: evidence.records.len() as u64,
         tasks: replayed.ledger.tasks.len() as u64,
-        epochs: replayed.epochs.iter().filter(|epoch| epoch.settled).count() as u64,
+        epochs: replayed.epochs.iter().filter(|epoch| epoch.settled.is_some()).count() as u64,
         payments: replayed.payments,
         claims: replayed.claims.len() as u64,
+        state_compared: holdings.is_some(),
         rescored,
         compared: findings.compared(),
-        balance: holdings.balance,
-        owed: holdings.owed.into(),
-        conservation_difference: difference(holdings.balance, owed),
+        balance,
+        owed: owed.into(),
+        conservation_difference: difference(balance, due),
         rewards: reward_rows(&replayed),
         findings_left_out: findings.left_out(),
         findings: findings.into_list(),
@@ -117,7 +119,7 @@ pub async fn audit(provider: &DynProvider, options: AuditOptions) -> Result<Audi
 }
 
 /// The part of an audit that trusts the blocks and nothing else: replays the history, recomputes it, and compares the
-/// contracts' state.
+/// contracts' state. What the vault holds is known only if the history could be replayed to its end.
 ///
 /// - `readable`: whether `evidence` holds all events that the endpoint gave.
 ///
@@ -128,15 +130,15 @@ pub async fn reckon(
     evidence: &mut Evidence,
     readable: bool,
     findings: &mut Findings,
-) -> Result<(Replayed, Holdings)> {
+) -> Result<(Replayed, Option<Holdings>)> {
     let mut replayed = replay(evidence, findings);
     evidence.notes.append(&mut replayed.notes);
     if replayed.complete && readable {
         let holdings = state::compare(provider, evidence, &replayed.ledger, findings).await?;
-        return Ok((replayed, holdings));
+        return Ok((replayed, Some(holdings)));
     }
     evidence.notes.push(
         "the contracts' state was not compared: the history could not be replayed to its end".to_owned(),
     );
-    Ok((replayed, Holdings::default()))
+    Ok((replayed, None))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aiarena_chain::ledger::{Flight, Stage, Task};
+use aiarena_chain::ledger::{Flight, Task};
 use aiarena_mechanism::{
     Error, Score,
     rewards::{accuracy, validator_weight},
@@ -20,8 +20,8 @@ pub struct Recomputed {
     pub task: u64,
     /// The epoch.
     pub epoch: u32,
-    /// Whether the contracts have settled it, too.
-    pub settled: bool,
+    /// Its place among the settled epochs of its task; none while it is in flight.
+    pub settled: Option<usize>,
     /// Stakes, submissions and scores that decide it.
     pub input: EpochInput,
     /// What follows from them.
@@ -30,18 +30,22 @@ pub struct Recomputed {
 
 /// Settles an epoch by the rules and compares all that the contracts said of it. An epoch in flight is compared as far as
 /// it is.
-pub(super) fn recompute(task: &Task, flight: &Flight, findings: &mut Findings) -> Option<Recomputed> {
+pub(super) fn recompute(
+    task: &Task,
+    flight: &Flight,
+    settled: Option<usize>,
+    findings: &mut Findings,
+) -> Option<Recomputed> {
     let place = Place::default().task(task.number).epoch(flight.epoch);
-    let settled = epoch_input(task, flight).and_then(|input| Ok((settle(&input)?, input)));
-    let (settlement, input) = match settled {
-        Ok(settled) => settled,
+    let by_rule = epoch_input(task, flight).and_then(|input| Ok((settle(&input)?, input)));
+    let (settlement, input) = match by_rule {
+        Ok(by_rule) => by_rule,
         Err(error) => {
             let message = format!("the rules have no result for this epoch: {error}");
             findings.push(Kind::Reveal, "M-15", place, message);
             return None;
         }
     };
-    let complete = flight.outcome.settled.is_some();
     let mut comparison = Comparison { task, flight, input: &input, settlement: &settlement, place, findings };
     comparison.tallies();
     comparison.counted();
@@ -50,10 +54,10 @@ pub(super) fn recompute(task: &Task, flight: &Flight, findings: &mut Findings) -
     comparison.weights();
     comparison.validators();
     comparison.credits();
-    if complete {
+    if settled.is_some() {
         comparison.completeness();
     }
-    Some(Recomputed { task: task.number, epoch: flight.epoch, settled: complete, input, settlement })
+    Some(Recomputed { task: task.number, epoch: flight.epoch, settled, input, settlement })
 }
 
 struct Comparison<'a> {
@@ -235,7 +239,6 @@ impl Comparison<'_> {
             let what = format!("the number of {what}");
             self.findings.equal((kind, rule), place, what, expected, found);
         }
-        debug_assert_eq!(flight.stage(), Stage::Settled);
         let (paid, to_reserve, to_bounty) = outcome.settled.unwrap_or_default();
         let unpaid = settlement.unpaid;
         for (what, expected, found) in [

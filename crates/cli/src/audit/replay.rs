@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aiarena_chain::{
-    bindings::Vault::VaultEvents as V,
+    bindings::{Arena::ArenaEvents as A, Vault::VaultEvents as V},
     history::{Event, Record},
     ledger::{Flight, Ledger, Task},
 };
@@ -120,12 +120,34 @@ impl Walk<'_> {
                 vault::check(record, event, &self.ledger, present, self.findings);
             }
         }
-        if let Err(error) = self.ledger.apply(record) {
-            self.findings.push(Kind::History, "", place, format!("{}; the audit cannot go on", error.what));
+        if let Err(error) = self.list_is_fixed(record).and_then(|()| {
+            let applied = self.ledger.apply(record);
+            applied.map_err(|error| error.what)
+        }) {
+            let late = if self.ledger.tasks.is_empty() {
+                ": does the history begin too late? An earlier --from-block reads more of it"
+            } else {
+                ""
+            };
+            self.findings.push(Kind::History, "", place, format!("{error}; the audit cannot go on{late}"));
             return None;
         }
         self.after(record);
         Some(Some(here))
+    }
+
+    /// The list of a task does not change while its epoch is in flight (M-1).
+    fn list_is_fixed(&self, record: &Record) -> Result<(), String> {
+        let task = match &record.event {
+            Event::Arena(A::SubmissionOpened(e)) => e.task,
+            Event::Arena(A::SubmissionEvicted(e)) => e.task,
+            _ => return Ok(()),
+        };
+        let task = u64::try_from(task).ok().and_then(|task| self.ledger.tasks.get(&task));
+        match task.and_then(|task| task.flight.as_ref()) {
+            Some(flight) => Err(format!("the list changes while epoch {} is in flight", flight.epoch)),
+            None => Ok(()),
+        }
     }
 
     fn after(&mut self, record: &Record) {
@@ -133,7 +155,7 @@ impl Walk<'_> {
             Event::Vault(V::BudgetSettled(e)) => {
                 let task = u64::try_from(e.task).ok().and_then(|task| self.ledger.tasks.get(&task));
                 if let Some((task, flight)) = task.and_then(|task| Some((task, task.settled.last()?))) {
-                    let done = recompute(task, flight, self.findings);
+                    let done = recompute(task, flight, Some(task.settled.len() - 1), self.findings);
                     self.payments += payments(flight);
                     self.epochs.extend(done);
                 }
@@ -156,7 +178,7 @@ impl Walk<'_> {
         }
         for task in self.ledger.tasks.values() {
             if let Some(flight) = &task.flight {
-                let done = recompute(task, flight, self.findings);
+                let done = recompute(task, flight, None, self.findings);
                 self.payments += payments(flight);
                 self.epochs.extend(done);
             }

@@ -47,6 +47,8 @@ pub struct AuditReport {
     pub payments: u64,
     /// Claims that were recomputed and compared.
     pub claims: u64,
+    /// Whether the contracts' state was compared with what their events give; not if the history could not be replayed.
+    pub state_compared: bool,
     /// Consensus scores that were compared with an evaluation of the artifact; null if that was not asked for.
     pub rescored: Option<u64>,
     /// Single values that were compared in all.
@@ -119,7 +121,7 @@ fn decimal_string<S: Serializer>(amount: &U256, serializer: S) -> Result<S::Ok, 
 /// Rewards of all settled epochs, by the rules.
 pub(super) fn reward_rows(replayed: &Replayed) -> Vec<RewardRow> {
     let mut rows = Vec::new();
-    for epoch in replayed.epochs.iter().filter(|epoch| epoch.settled) {
+    for epoch in replayed.epochs.iter().filter(|epoch| epoch.settled.is_some()) {
         let nodes = epoch.input.submissions.iter().map(|submission| submission.pool.operator);
         let nodes = nodes.zip(epoch.settlement.submissions.iter().map(|settled| settled.payment));
         let validators = epoch.input.validators.iter().map(|validator| validator.pool.operator);
@@ -164,34 +166,40 @@ impl AuditReport {
         ];
         let rescored = match self.rescored {
             Some(scores) => format!("{scores} artifacts evaluated again and compared with the consensus"),
-            None => "no artifact evaluated again (--rescore does)".to_owned(),
+            None => "the artifacts were not evaluated again; --rescore does".to_owned(),
         };
+        let state = self.state_compared;
         let differing = |kinds: &[Kind]| self.findings.iter().any(|finding| kinds.contains(&finding.kind));
         use Kind as K;
-        for (text, kinds) in [
+        for (done, text, kinds) in [
             (
+                true,
                 format!("{} blocks verified: headers, links, transactions, receipts", self.blocks),
                 &[K::Block, K::Contract][..],
             ),
             (
+                true,
                 format!("{} events replayed, of {} tasks", self.events, self.tasks),
                 &[K::History, K::Time, K::Stake, K::Commitment, K::Reveal, K::Seed],
             ),
             (
+                true,
                 format!("{} payments in {} epochs recomputed to the unit", self.payments, self.epochs),
                 &[K::Budget, K::Consensus, K::Rank, K::Weight, K::Payment],
             ),
-            (format!("{} claims recomputed to the unit", self.claims), &[K::Claim]),
-            ("the contracts' state is what their events give".to_owned(), &[K::State]),
+            (true, format!("{} claims recomputed to the unit", self.claims), &[K::Claim]),
+            (state, "the contracts' state is what their events give".to_owned(), &[K::State]),
             (
+                state,
                 format!("the vault holds {} and owes {}", decimal(self.balance), decimal(self.total_owed())),
                 &[K::Conservation],
             ),
-            (rescored, &[K::Artifact, K::Data, K::Rescore]),
+            (self.rescored.is_some(), rescored, &[K::Artifact, K::Data, K::Rescore]),
         ] {
-            let mark = match differing(kinds) {
-                true => paint("31", "DIFFERS".to_owned()),
-                false => paint("32", "agrees ".to_owned()),
+            let mark = match (differing(kinds), done) {
+                (true, _) => paint("31", "DIFFERS".to_owned()),
+                (false, true) => paint("32", "agrees ".to_owned()),
+                (false, false) => "skipped".to_owned(),
             };
             lines.push(format!("  {mark} {text}"));
         }

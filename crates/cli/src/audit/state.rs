@@ -124,7 +124,7 @@ impl Views<'_> {
         self.equal(place, "the seed drawn last", seed, flight.seed);
         self.equal(place, "the stage of the epoch", stage(last), flight.stage);
         for role in [Role::Node, Role::Validator] {
-            for epoch in [self.epoch, self.epoch + 1] {
+            for epoch in [self.epoch, self.epoch.saturating_add(1)] {
                 let totals = view!(self, vault.totalsAt(number, role_word(role), U256::from(epoch)));
                 let (direct, delegated) = task.totals_at(role, epoch);
                 let place = place.epoch(epoch);

@@ -54,8 +54,8 @@ pub(super) fn check(record: &Record, block: &BlockFacts, ledger: &Ledger, findin
                 .check(right, Kind::Time, "M-1", place, || format!("it is no part of the phase {phase:?}"));
         }
         When::Settling => {
-            let from = u32::try_from(epoch).ok().map(|epoch| clock.start(epoch, Phase::Settle));
-            let right = from.is_some_and(|from| block.timestamp >= from);
+            let over = epoch < U256::from(present);
+            let right = over || (epoch == U256::from(present) && phase == Phase::Settle);
             findings.check(right, Kind::Time, "M-1", place, || format!("epoch {epoch} is not over yet"));
         }
     }
@@ -71,10 +71,13 @@ pub(super) fn check(record: &Record, block: &BlockFacts, ledger: &Ledger, findin
     });
 }
 
-/// Whether an epoch's seed could be drawn at this time (M-9).
-pub(super) fn seed_is_due(clock: &Clock, epoch: u32, timestamp: u64) -> bool {
-    let earliest = clock.start(epoch, Phase::Seed) + u64::from(clock.schedule.seed_delay);
-    (earliest..clock.start(epoch, Phase::Reveal)).contains(&timestamp)
+/// Whether the seed of the present epoch could be drawn at this time (M-9).
+pub(super) fn seed_is_due(clock: &Clock, timestamp: u64) -> bool {
+    let (present, _) = clock.at(timestamp);
+    let elapsed = timestamp.saturating_sub(clock.start(present, Phase::Submit));
+    let ends = clock.schedule;
+    let earliest = u64::from(ends.disclose_end) + u64::from(ends.seed_delay);
+    (earliest..u64::from(ends.commit_end)).contains(&elapsed)
 }
 
 fn timing(event: &Event) -> Option<Timing> {

@@ -19,7 +19,7 @@ use alloy::{
 
 use crate::story::{FRESH, IDLE, story};
 
-fn copy(record: &Record) -> Record {
+pub(crate) fn copy(record: &Record) -> Record {
     let event = match &record.event {
         Event::Arena(event) => Event::Arena(event.clone()),
         Event::Vault(event) => Event::Vault(event.clone()),
@@ -27,7 +27,7 @@ fn copy(record: &Record) -> Record {
     Record { event, ..*record }
 }
 
-fn with(evidence: &Evidence, records: Vec<Record>) -> Evidence {
+pub(crate) fn with(evidence: &Evidence, records: Vec<Record>) -> Evidence {
     Evidence {
         records,
         blocks: evidence.blocks.clone(),
@@ -38,7 +38,7 @@ fn with(evidence: &Evidence, records: Vec<Record>) -> Evidence {
     }
 }
 
-fn copies(evidence: &Evidence) -> Vec<Record> {
+pub(crate) fn copies(evidence: &Evidence) -> Vec<Record> {
     evidence.records.iter().map(copy).collect()
 }
 
@@ -58,7 +58,7 @@ fn position(records: &[Record], is: impl Fn(&Event) -> bool) -> usize {
 }
 
 /// Swaps what two events say, not where they stand.
-fn swap(records: &mut [Record], i: usize, j: usize) {
+pub(crate) fn swap(records: &mut [Record], i: usize, j: usize) {
     records.swap(i, j);
     let (left, right) = records.split_at_mut(j);
     let (a, b) = (&mut left[i], &mut right[0]);
@@ -275,7 +275,7 @@ fn decoded(like: &Event, raw: &LogData) -> Option<Event> {
 }
 
 /// All events that differ from this one in a single bit of one of their words.
-fn neighbours(event: &Event) -> Vec<(String, Event)> {
+pub(crate) fn neighbours(event: &Event) -> Vec<(String, Event)> {
     let original = raw(event);
     let mut found = Vec::new();
     let words = original.data.len() / 32;

@@ -6,5 +6,6 @@ mod agreement;
 mod events;
 mod files;
 mod rescore;
+mod shake;
 mod story;
 mod world;

@@ -16,9 +16,9 @@ pub fn receipt(replayed: &Replayed, address: Address) -> String {
     let mut paper = Paper::default();
     paper.title(format!("Receipt of {address}"));
     let empty = paper.lines.len();
-    for epoch in replayed.epochs.iter().filter(|epoch| epoch.settled) {
+    for epoch in &replayed.epochs {
         let Some(task) = replayed.ledger.tasks.get(&epoch.task) else { continue };
-        let Some(flight) = task.epoch(epoch.epoch) else { continue };
+        let Some(flight) = epoch.settled.and_then(|at| task.settled.get(at)) else { continue };
         let page = Page { task, flight, epoch };
         match task.pools.get(&address).map(|pool| pool.role) {
             Some(Role::Node) => node::write(&page, address, &mut paper),
