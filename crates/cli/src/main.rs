@@ -85,11 +85,15 @@ async fn run_audit(args: AuditArgs, ui: &Ui) -> Result<bool> {
     let receipt = args.receipt;
     let json = args.json.clone();
     let report = audit::run(args, ui).await?;
-    if !write_report(json.as_deref(), &report)? {
+    let machine = write_report(json.as_deref(), &report)?;
+    if !machine {
         print(&report.render(ui.color()))?;
-        if let Some(address) = receipt {
-            print(&report.receipt(address))?;
-        }
+    }
+    match receipt.map(|address| report.receipt(address)) {
+        // Standard output holds the JSON alone.
+        Some(text) if machine => eprintln!("{text}"),
+        Some(text) => print(&text)?,
+        None => {}
     }
     Ok(report.ok)
 }

@@ -100,10 +100,7 @@ fn earns_less(report: &Report, kind: ValidatorKind) -> Check {
         _ => "nobody to compare with".to_owned(),
     };
     Check {
-        name: format!(
-            "the validator \"{}\" earns less per stake than every honest one",
-            kind.label()
-        ),
+        name: format!("the validator \"{}\" earns less per stake than every honest one", kind.label()),
         ok,
         detail: share,
     }
