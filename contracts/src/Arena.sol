@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {
@@ -288,11 +287,11 @@ contract Arena is IArena {
             ? uint96(t.revealers[ballot.index])
             : _enterRevealer(task, t, ballot, epoch);
         if (ballot.revealed & (1 << chunk) != 0) revert ChunkRevealed(msg.sender, chunk);
-        uint256 count = _chunkLength(t, effective, chunk);
+        (uint256 count, uint256 chunks) = _chunkLength(t, effective, chunk);
         if (scores.length != 4 * count) revert ChunkLength(4 * count, scores.length);
 
         bytes32 leaf = Commitment.leaf(chunk, _cast(task, t, ballot.index, chunk, count, scores), scores);
-        if (!MerkleProof.verifyCalldata(proof, root, leaf)) revert ProofInvalid(root, leaf);
+        if (!Commitment.proves(proof, root, leaf, chunk, chunks)) revert ProofInvalid(root, leaf);
         ballot.revealed |= uint16(1 << chunk);
         t.flight.chunksRevealed += 1;
         t.digests[msg.sender][chunk] = keccak256(scores);
@@ -642,13 +641,17 @@ contract Arena is IArena {
         ballot.weight = 0;
     }
 
-    /// @dev How many scores a validator's chunk holds.
-    function _chunkLength(Task storage t, uint256 effective, uint256 chunk) private view returns (uint256) {
+    /// @dev How many scores a validator's chunk holds, and how many chunks it has.
+    function _chunkLength(Task storage t, uint256 effective, uint256 chunk)
+        private
+        view
+        returns (uint256 count, uint256 chunks)
+    {
         uint256 assigned = _assigned(t, effective);
-        uint256 chunks = (assigned + CHUNK - 1) / CHUNK;
+        chunks = (assigned + CHUNK - 1) / CHUNK;
         if (chunk >= chunks) revert NoSuchChunk(chunk, chunks);
-        uint256 left = assigned - chunk * CHUNK;
-        return left < CHUNK ? left : CHUNK;
+        count = assigned - chunk * CHUNK;
+        if (count > CHUNK) count = CHUNK;
     }
 
     /// @dev How many scores a validator owes (k of M-9).

@@ -218,6 +218,35 @@ contract ArenaScoresTest is EpochFixture {
         arena.revealScores(task, SALT, sheets[v].root, 0, packed(sheets[v].scores, 0), proof);
     }
 
+    /// A root over many sheets for one chunk opens to none of them: its owner may not choose after the others revealed.
+    function test_OneCommitmentHoldsOneSheet() public {
+        submitAll(1, descendingScores(3));
+        drawSeed(1);
+        address cheat = validators[0];
+        uint256[] memory entries = drawn(cheat);
+        bytes32[] memory leaves = new bytes32[](8);
+        uint32[][] memory choices = new uint32[][](8);
+        for (uint256 i = 0; i < 8; ++i) {
+            choices[i] = new uint32[](entries.length);
+            for (uint256 j = 0; j < entries.length; ++j) {
+                choices[i][j] = uint32(1 + i);
+            }
+            leaves[i] = leavesOf(entries, choices[i])[0];
+        }
+        bytes32 root = rootOf(leaves);
+        warpTo(1, Phase.Commit);
+        vm.prank(cheat);
+        arena.commitScores(task, Commitment.scores(block.chainid, address(arena), task, 1, cheat, SALT, root));
+        warpTo(1, Phase.Reveal);
+        for (uint256 i = 0; i < 8; ++i) {
+            bytes memory scores = packed(choices[i], 0);
+            bytes32[] memory proof = proofOf(leaves, i);
+            vm.expectRevert(abi.encodeWithSelector(IArena.ProofInvalid.selector, root, leaves[i]));
+            vm.prank(cheat);
+            arena.revealScores(task, SALT, root, 0, scores, proof);
+        }
+    }
+
     function test_AChunkIsWhole() public {
         startReveal(1);
         uint256[5] memory lengths = [uint256(0), 4, 11, 13, 16];

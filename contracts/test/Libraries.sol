@@ -51,7 +51,8 @@ contract LibrariesTest is TestBase {
                 (scored[0], scored[1]) = (hashes[2 * chunk], hashes[2 * chunk + 1]);
                 assertEq(harness.leaf(chunk, scored, scores), leaves[chunk]);
                 string memory proof = string.concat(path, ".proofs[", vm.toString(chunk), "]");
-                assertTrue(harness.verifyProof(vm.parseJsonBytes32Array(json, proof), root, leaves[chunk]));
+                bytes32[] memory path_ = vm.parseJsonBytes32Array(json, proof);
+                assertTrue(harness.proves(path_, root, leaves[chunk], chunk, leaves.length));
             }
         }
     }

@@ -49,4 +49,25 @@ library Commitment {
         bytes32 contents = keccak256(abi.encodePacked(contentHashes));
         return keccak256(bytes.concat(keccak256(abi.encode(chunk, contents, chunkScores))));
     }
+
+    /// @notice Whether `leaf_` is the leaf at `index` of the tree of `count` leaves with this root (M-10).
+    /// @dev The path follows from index and count alone: were the order of a pair or the length of the path free, a root
+    /// could hold several leaves for one chunk, and its owner could choose among them after seeing what others revealed.
+    function proves(bytes32[] calldata proof, bytes32 root, bytes32 leaf_, uint256 index, uint256 count)
+        internal
+        pure
+        returns (bool)
+    {
+        uint256 used = 0;
+        for (; count > 1; count = (count + 1) / 2) {
+            // The last node of an odd level has no sibling and moves up unchanged.
+            if (index ^ 1 < count) {
+                if (used == proof.length) return false;
+                bytes32 sibling = proof[used++];
+                leaf_ = keccak256(index % 2 == 0 ? abi.encode(leaf_, sibling) : abi.encode(sibling, leaf_));
+            }
+            index /= 2;
+        }
+        return used == proof.length && leaf_ == root;
+    }
 }

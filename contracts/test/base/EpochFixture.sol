@@ -400,8 +400,7 @@ abstract contract EpochFixture is ArenaFixture {
                 above[i] = level[2 * i];
                 continue;
             }
-            (bytes32 a, bytes32 b) = (level[2 * i], level[2 * i + 1]);
-            above[i] = a < b ? keccak256(bytes.concat(a, b)) : keccak256(bytes.concat(b, a));
+            above[i] = keccak256(bytes.concat(level[2 * i], level[2 * i + 1]));
         }
     }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {FixedPointMathLib as Math} from "solady/src/utils/FixedPointMathLib.sol";
 
 import {Assignment} from "../../src/libraries/Assignment.sol";
@@ -211,7 +210,11 @@ contract LibraryHarness {
         return Commitment.leaf(chunk, contentHashes, chunkScores);
     }
 
-    function verifyProof(bytes32[] calldata proof, bytes32 root, bytes32 leaf_) external pure returns (bool) {
-        return MerkleProof.verifyCalldata(proof, root, leaf_);
+    function proves(bytes32[] calldata proof, bytes32 root, bytes32 leaf_, uint256 index, uint256 count)
+        external
+        pure
+        returns (bool)
+    {
+        return Commitment.proves(proof, root, leaf_, index, count);
     }
 }

@@ -97,8 +97,8 @@ pub fn leaf(chunk: u32, content_hashes: &[B256], scores: &[u8]) -> B256 {
     keccak256(hasher.finalize())
 }
 
-/// Binary Merkle tree whose pairs are hashed in sorted order; a node without a sibling moves up unchanged. Its proofs are
-/// those of OpenZeppelin's `MerkleProof`.
+/// Binary Merkle tree whose pairs are hashed in their order; a node without a sibling moves up unchanged. A place has one
+/// path, which follows from it and the number of leaves: a root holds one leaf for each place.
 ///
 /// ```
 /// use aiarena_mechanism::commitment::{MerkleTree, verify};
@@ -108,7 +108,7 @@ pub fn leaf(chunk: u32, content_hashes: &[B256], scores: &[u8]) -> B256 {
 /// let tree = MerkleTree::new(leaves.to_vec()).expect("three leaves");
 /// let proof = tree.proof(2).expect("the third leaf");
 /// assert_eq!(proof.len(), 1);
-/// assert!(verify(&proof, tree.root(), leaves[2]));
+/// assert!(verify(&proof, tree.root(), leaves[2], 2, 3));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MerkleTree {
@@ -155,14 +155,23 @@ impl MerkleTree {
     }
 }
 
-/// Whether a proof leads from a leaf to a root.
-pub fn verify(proof: &[B256], root: B256, leaf: B256) -> bool {
-    proof.iter().fold(leaf, |node, &sibling| parent(&[node, sibling])) == root
+/// Whether `leaf` is the leaf at `index` of the tree of `count` leaves with this root.
+pub fn verify(proof: &[B256], root: B256, leaf: B256, index: usize, count: usize) -> bool {
+    let (mut node, mut index, mut count) = (leaf, index, count);
+    let mut siblings = proof.iter();
+    while count > 1 {
+        if index ^ 1 < count {
+            let Some(&sibling) = siblings.next() else { return false };
+            node = if index.is_multiple_of(2) { parent(&[node, sibling]) } else { parent(&[sibling, node]) };
+        }
+        (index, count) = (index / 2, count.div_ceil(2));
+    }
+    siblings.next().is_none() && node == root
 }
 
 fn parent(pair: &[B256]) -> B256 {
     match *pair {
-        [a, b] => keccak256([a.min(b).0, a.max(b).0].concat()),
+        [a, b] => keccak256([a.0, b.0].concat()),
         [single] => single,
         _ => unreachable!("a pair has one or two nodes"),
     }
@@ -179,8 +188,14 @@ mod tests {
             let tree = MerkleTree::new(leaves.clone()).unwrap();
             for (index, &leaf) in leaves.iter().enumerate() {
                 let proof = tree.proof(index).unwrap();
-                assert!(verify(&proof, tree.root(), leaf), "{index} of {size}");
-                assert!(!verify(&proof, tree.root(), keccak256(leaf)), "{index} of {size}");
+                let count = usize::from(size);
+                assert!(verify(&proof, tree.root(), leaf, index, count), "{index} of {size}");
+                assert!(!verify(&proof, tree.root(), keccak256(leaf), index, count), "{index} of {size}");
+                for other in (0..count).filter(|other| *other != index) {
+                    assert!(!verify(&proof, tree.root(), leaf, other, count), "{index} as {other} of {size}");
+                }
+                // A tree with more leaves in place of the one it should have holds none of them.
+                assert!(size == 1 || !verify(&proof, tree.root(), leaf, 0, 1), "{index} of {size}");
             }
             assert!(tree.proof(usize::from(size)).is_err());
         }

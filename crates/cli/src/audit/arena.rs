@@ -236,7 +236,8 @@ impl<'a> Watch<'a> {
             let leaf = commitment::leaf(e.chunk.saturating_to(), &hashes, &e.scores);
             match self.proofs.get(&(self.record.block, self.record.log_index)) {
                 Some(proof) => {
-                    let right = commitment::verify(proof, e.root, leaf);
+                    let chunks = places.chunks(CHUNK).count();
+                    let right = commitment::verify(proof, e.root, leaf, chunk, chunks);
                     let other = || "the scores are not those of the commitment".to_owned();
                     self.findings.check(right, Kind::Commitment, "M-10", place, other);
                 }

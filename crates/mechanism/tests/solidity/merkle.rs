@@ -31,11 +31,13 @@ pub(crate) fn leaf_call(chunk: u32, hashes: &[B256], scores: &[u8]) -> Vec<u8> {
     [data, hashes, scores].concat()
 }
 
-pub(crate) fn verify_call(proof: &[B256], root: B256, leaf: B256) -> Vec<u8> {
-    let mut data = selector("verifyProof(bytes32[],bytes32,bytes32)");
-    data.extend(U256::from(96).to_be_bytes::<32>());
+pub(crate) fn verify_call(proof: &[B256], root: B256, leaf: B256, index: usize, count: usize) -> Vec<u8> {
+    let mut data = selector("proves(bytes32[],bytes32,bytes32,uint256,uint256)");
+    data.extend(U256::from(160).to_be_bytes::<32>());
     data.extend(root);
     data.extend(leaf);
+    data.extend(U256::from(index).to_be_bytes::<32>());
+    data.extend(U256::from(count).to_be_bytes::<32>());
     [data, array(proof)].concat()
 }
 
@@ -58,7 +60,7 @@ fn p9_leaves_agree() {
 #[test]
 fn p9_proofs_are_accepted_and_false_ones_are_not() {
     let harness = Harness::deploy();
-    let inputs = (hashes(20), any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..3_u8);
+    let inputs = (hashes(20), any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..6_u8);
     let outcome = runner().run(&inputs, |(leaves, index, bit, damage)| {
         if leaves.is_empty() {
             return Ok(());
@@ -66,15 +68,20 @@ fn p9_proofs_are_accepted_and_false_ones_are_not() {
         let tree = MerkleTree::new(leaves.clone()).unwrap();
         let index = index.index(leaves.len());
         let (mut proof, mut leaf) = (tree.proof(index).unwrap(), leaves[index]);
+        let (mut place, mut count) = (index, leaves.len());
         let bit = bit.index(256);
         match damage {
             1 => leaf[bit / 8] ^= 1 << (bit % 8),
             2 if !proof.is_empty() => proof[0][bit / 8] ^= 1 << (bit % 8),
+            3 if count > 1 => place = (place + 1) % count,
+            4 if count > 1 => (place, count) = (0, 1),
+            5 => proof.push(B256::ZERO),
             _ => {}
         }
-        let valid = damage == 0 || (damage == 2 && proof.is_empty());
-        prop_assert_eq!(verify(&proof, tree.root(), leaf), valid);
-        let answer = harness.call(verify_call(&proof, tree.root(), leaf));
+        let undamaged = proof == tree.proof(index).unwrap() && (place, count) == (index, leaves.len());
+        let valid = damage != 1 && undamaged;
+        prop_assert_eq!(verify(&proof, tree.root(), leaf, place, count), valid);
+        let answer = harness.call(verify_call(&proof, tree.root(), leaf, place, count));
         prop_assert_eq!(answer, Ok(U256::from(valid).to_be_bytes_vec()));
         Ok(())
     });
