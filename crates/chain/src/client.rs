@@ -172,7 +172,7 @@ impl Account {
         let request = request.with_from(self.address);
         // The state may move between the estimate and the block: a quarter more covers it, and unused gas is not paid.
         let gas = self.provider.estimate_gas(request.clone()).await.map_err(rpc)?;
-        let request = request.with_gas_limit(gas + gas / 4);
+        let request = request.with_gas_limit(gas.saturating_add(gas / 4));
         let pending = self.provider.send_transaction(request).await.map_err(rpc)?;
         let receipt = pending.get_receipt().await.map_err(|error| match error {
             alloy::providers::PendingTransactionError::TransportError(source) => rpc(source),

@@ -101,7 +101,7 @@ impl Follower {
         for record in &records {
             self.ledger.apply(record)?;
         }
-        (self.next_block, self.now) = (newest + 1, block.header.timestamp);
+        (self.next_block, self.now) = (newest.saturating_add(1), block.header.timestamp);
         Ok(records)
     }
 

@@ -93,6 +93,8 @@ pub struct Operator {
     store: FolderStore,
     duty: Duty,
     prepared: Option<Prepared>,
+    /// The prepared artifact, which nobody else may see before it is opened.
+    artifact: Vec<u8>,
     sheet: Option<Sheet>,
 }
 
@@ -116,7 +118,17 @@ impl Operator {
     ) -> Self {
         let salts = Salts::new(&signer, deployment.chain_id, deployment.arena);
         let account = Account::new(rpc, signer);
-        Self { account, salts, deployment, task, store, duty, prepared: None, sheet: None }
+        Self {
+            account,
+            salts,
+            deployment,
+            task,
+            store,
+            duty,
+            prepared: None,
+            artifact: Vec::new(),
+            sheet: None,
+        }
     }
 
     /// The operator's address.
@@ -162,8 +174,8 @@ impl Operator {
             return Err(impossible("train", "a validator does not"));
         };
         let artifact = trainer.train(epoch, task).map_err(OperatorError::Training)?;
-        let content_hash = artifact.map(|bytes| self.store.put(&bytes)).transpose()?;
-        let content_hash = content_hash.map(|hash| B256::from(hash.0));
+        let content_hash = artifact.as_deref().map(|bytes| B256::from(ContentHash::of(bytes).0));
+        self.artifact = artifact.unwrap_or_default();
         self.prepared = Some(Prepared { epoch, content_hash });
         Ok(())
     }
@@ -217,6 +229,8 @@ impl Operator {
                 account.send(arena, &Arena::commitSubmissionCall { task: number, commitment }).await?
             }
             Action::OpenSubmission { epoch, content_hash } => {
+                // Not before: whoever saw it in Submit could commit to it first.
+                self.store.put(&self.artifact)?;
                 let call = Arena::openSubmissionCall {
                     task: number,
                     contentHash: *content_hash,

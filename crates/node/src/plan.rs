@@ -148,8 +148,8 @@ impl Action {
 
 /// What to do now, in this order. Empty: wait for the next phase.
 ///
-/// The same view always gives the same plan, and doing what is already done is never planned: after a crash or a lost
-/// race the next plan simply goes on.
+/// The same view always gives the same plan, and doing what is already done is never planned: after a lost race, or a
+/// validator's crash, the next plan simply goes on. A node that lost its artifact cannot open its commitment.
 #[must_use]
 pub fn plan(view: &View<'_>) -> Vec<Action> {
     let (epoch, phase) = view.clock.at(view.now);
@@ -193,10 +193,14 @@ fn validator(view: &View<'_>, epoch: u32, phase: Phase) -> Vec<Action> {
     };
     let scored = view.sheet.filter(|sheet| sheet.epoch == epoch);
     let committed = flight.commitments.contains_key(&view.me);
+    let revealed = flight.reveals.get(&view.me).map_or(0, |reveals| reveals.chunks.len());
+    let owed = assigned(view, flight).len().div_ceil(crate::settlement::CHUNK);
     match (phase, scored) {
-        (Phase::Seed | Phase::Commit, None) if !committed && !assigned(view, flight).is_empty() => {
+        // Honest scores and the salt can be found again, so a validator that lost its sheet after committing makes it anew.
+        (Phase::Seed | Phase::Commit, None) if owed > 0 => {
             vec![Action::Score { epoch }]
         }
+        (Phase::Reveal, None) if committed && revealed < owed => vec![Action::Score { epoch }],
         (Phase::Commit, Some(_)) if !committed => vec![Action::CommitScores { epoch }],
         (Phase::Reveal, Some(sheet)) if committed => reveals(view, flight, sheet),
         _ => Vec::new(),

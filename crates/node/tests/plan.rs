@@ -292,7 +292,8 @@ fn a_validator_draws_scores_commits_and_reveals() {
     let mut committed = drawn();
     committed.flight.as_mut().unwrap().commitments.insert(VALIDATOR, B256::ZERO);
     check("committed", VALIDATOR, &committed, &scored(), (EPOCH, Phase::Commit, 5), &[]);
-    check("committed, then lost its scores", VALIDATOR, &committed, &none, (EPOCH, Phase::Commit, 5), &[]);
+    check("committed, then lost its scores", VALIDATOR, &committed, &none, (EPOCH, Phase::Commit, 5), &score);
+    check("the same in Reveal", VALIDATOR, &committed, &none, (EPOCH, Phase::Reveal, 0), &score);
     check(
         "reveal",
         VALIDATOR,

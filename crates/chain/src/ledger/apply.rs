@@ -308,6 +308,13 @@ impl Task {
         self.pools.get_mut(&operator).ok_or_else(|| format!("{operator} has no pool"))
     }
 
+    /// The list is fixed while an epoch is in flight.
+    fn require_idle(&self) -> Applied {
+        self.flight.as_ref().map_or(Ok(()), |flight| {
+            Err(format!("the list changed while epoch {} is in flight", flight.epoch))
+        })
+    }
+
     fn in_flight(&mut self, epoch: U256) -> Result<&mut Flight, String> {
         self.flight
             .as_mut()
@@ -316,6 +323,7 @@ impl Task {
     }
 
     fn open(&mut self, e: &crate::bindings::Arena::SubmissionOpened) -> Applied {
+        self.require_idle()?;
         let pledge = self.pledges.get_mut(&e.node).ok_or_else(|| format!("{} did not commit", e.node))?;
         if U256::from(pledge.epoch) != e.epoch || U256::from(pledge.number) != e.number || pledge.opened {
             return Err(format!("{} has no commitment {} of epoch {} to open", e.node, e.number, e.epoch));
@@ -354,6 +362,7 @@ impl Task {
     }
 
     fn evict(&mut self, node: Address, place: usize) -> Applied {
+        self.require_idle()?;
         if self.entries.get(place).is_none_or(|entry| entry.node != node) {
             return Err(format!("{node} has no submission at {place} to evict"));
         }

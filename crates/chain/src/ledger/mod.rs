@@ -57,7 +57,7 @@ impl Clock {
             return (0, Phase::Submit);
         };
         let length = u64::from(self.epoch_length.max(1));
-        let epoch = u32::try_from(1 + elapsed / length).unwrap_or(u32::MAX);
+        let epoch = u32::try_from((elapsed / length).saturating_add(1)).unwrap_or(u32::MAX);
         let offset = elapsed % length;
         let ends = self.schedule;
         let phase = [
@@ -88,7 +88,7 @@ impl Clock {
             Phase::Settle => self.schedule.reveal_end,
         };
         let epochs = u64::from(epoch - 1);
-        self.genesis + epochs * u64::from(self.epoch_length) + u64::from(offset)
+        self.genesis.saturating_add(epochs * u64::from(self.epoch_length)).saturating_add(u64::from(offset))
     }
 }
 

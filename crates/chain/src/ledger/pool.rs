@@ -114,7 +114,7 @@ impl Pool {
     fn accrued(&self, position: &Position, closed_through: u32) -> Result<(U256, U256, usize), Error> {
         let (mut owed, mut index, mut cursor) = (position.owed, position.index, position.cursor);
         let points = position.shares.points();
-        let mut shares = if cursor == 0 { U256::ZERO } else { points[cursor - 1].1 };
+        let mut shares = points.get(cursor.wrapping_sub(1)).map_or(U256::ZERO, |(_, shares)| *shares);
         while let Some((since, next)) = points.get(cursor).filter(|(since, _)| *since <= closed_through + 1) {
             let last_before = since.saturating_sub(1);
             let boundary = if self.last_credited <= last_before {
