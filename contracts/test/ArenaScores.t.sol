@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IArena, Phase, Stage} from "../src/interfaces/IArena.sol";
+import {Flight, IArena, Phase, Stage} from "../src/interfaces/IArena.sol";
 import {Role} from "../src/interfaces/IVault.sol";
+import {Assignment} from "../src/libraries/Assignment.sol";
 import {Commitment} from "../src/libraries/Commitment.sol";
 import {EpochFixture} from "./base/EpochFixture.sol";
 
@@ -11,7 +12,7 @@ contract ArenaScoresTest is EpochFixture {
     function setUp() public override {
         super.setUp();
         populate(defaultParams(), equalStakes(3, 100e18), equalStakes(3, 100e18));
-        fundTask(task, 1000e18, 200e18);
+        fundTask(task, 2200e18);
     }
 
     // ------------------------------------------------------------------ seed
@@ -19,17 +20,89 @@ contract ArenaScoresTest is EpochFixture {
     function test_TheSeedFixesListAndBudget() public {
         submitAll(1, descendingScores(3));
         drawSeed(1);
-        (uint32 epoch, Stage stage_, bytes32 seed) = arena.flightOf(task);
-        assertEq(epoch, 1);
-        assertTrue(stage_ == Stage.Scoring);
-        bytes32 randomness = keccak256(abi.encode("randomness", uint256(1)));
-        assertEq(seed, keccak256(abi.encode(uint256(randomness), block.chainid, arena, task, 1)));
+        Flight memory f = arena.flightOf(task);
+        assertEq(f.epoch, 1);
+        assertEq(f.previousEpoch, 0);
+        assertEq(f.draws, 1);
+        assertTrue(f.stage == Stage.Scoring);
         assertEq(draw.entries, 3);
         assertEq(draw.listed, 3);
         assertEq(draw.validatorStake, 300e18);
-        // 100 of emission and 200/20 of bounty; equal direct stakes share it equally (M-3).
+        // A twentieth of the bounty; equal direct stakes share it equally (M-3).
         assertEq(draw.nodeBudget, 55e18);
         assertEq(draw.validatorBudget, 55e18);
+    }
+
+    function test_TheDrawIsAnEvent() public {
+        submitAll(1, descendingScores(3));
+        warpTo(1, Phase.Seed);
+        vm.prevrandao(bytes32(uint256(7)));
+        bytes32 seed = Assignment.seed(7, block.chainid, address(arena), task, 1, historyOfAll(1));
+        vm.expectEmit(address(arena));
+        emit IArena.SeedDrawn(task, 1, seed, 3, 3, 300e18, 55e18, 55e18);
+        assertEq(arena.drawSeed(task), seed);
+    }
+
+    /// @notice The same randomness, nodes and places, and another seed: it is one of the list's history (M-9).
+    function test_TheSeedBindsTheHistory() public {
+        submitAll(1, descendingScores(3));
+        uint256 snapshot = vm.snapshotState();
+        bytes32 seed = seedOf(1);
+        vm.revertToState(snapshot);
+        assertEq(seedOf(1), seed, "nothing else decides it");
+        vm.revertToState(snapshot);
+        scoreHonestly(1);
+        settle();
+
+        // One submission is replaced by another artifact, or by the same one again; or none is.
+        snapshot = vm.snapshotState();
+        bytes32 unchanged = seedOf(2);
+        assertEq(unchanged, expectedSeed(2, historyOfAll(1)));
+        vm.revertToState(snapshot);
+        bytes32 other = seedAfterReplacing("other");
+        vm.revertToState(snapshot);
+        bytes32 same = seedAfterReplacing(artifact(nodes[0], 1));
+        assertNotEq(other, unchanged);
+        assertNotEq(same, unchanged);
+        assertNotEq(same, other);
+    }
+
+    function test_TheSeedBindsEvictions() public {
+        submitAll(1, descendingScores(3));
+        vm.prank(nodes[2]);
+        arena.withdrawSubmission(task);
+        warpTo(2, Phase.Submit);
+        arena.evict(task, nodes[2]);
+        bytes32 history = Assignment.listDigest(historyOfAll(1), nodes[2], 0, 0);
+        assertEq(seedOf(2), expectedSeed(2, history));
+    }
+
+    function seedAfterReplacing(bytes32 contentHash) internal returns (bytes32) {
+        warpTo(2, Phase.Submit);
+        commitSubmission(nodes[0], task, contentHash);
+        warpTo(2, Phase.Disclose);
+        openSubmission(nodes[0], task, contentHash);
+        bytes32 seed = seedOf(2);
+        assertEq(seed, expectedSeed(2, Assignment.listDigest(historyOfAll(1), nodes[0], contentHash, 4)));
+        return seed;
+    }
+
+    /// @dev The seed that the same randomness gives.
+    function seedOf(uint256 epoch) internal returns (bytes32) {
+        warpTo(epoch, Phase.Seed);
+        vm.prevrandao(bytes32(uint256(7)));
+        return arena.drawSeed(task);
+    }
+
+    function expectedSeed(uint256 epoch, bytes32 history) internal view returns (bytes32) {
+        return Assignment.seed(7, block.chainid, address(arena), task, epoch, history);
+    }
+
+    /// @dev All nodes opened in their order, and nothing else happened to the list.
+    function historyOfAll(uint256 epoch) internal view returns (bytes32 history) {
+        for (uint256 i = 0; i < nodes.length; ++i) {
+            history = Assignment.listDigest(history, nodes[i], artifact(nodes[i], epoch), i + 1);
+        }
     }
 
     function test_TheBudgetFollowsTheDirectStakes() public {
@@ -49,7 +122,7 @@ contract ArenaScoresTest is EpochFixture {
         vm.warp(earliest - 1);
         vm.expectRevert(abi.encodeWithSelector(IArena.SeedTooEarly.selector, earliest));
         arena.drawSeed(task);
-        uint256 latest = GENESIS + 700;
+        uint256 latest = GENESIS + 500;
         vm.warp(latest);
         vm.expectRevert(abi.encodeWithSelector(IArena.SeedTooLate.selector, latest));
         arena.drawSeed(task);
@@ -60,7 +133,7 @@ contract ArenaScoresTest is EpochFixture {
     function test_TheSeedIsNeverRedrawn() public {
         submitAll(1, descendingScores(3));
         scoreHonestly(1);
-        warpTo(1, Phase.Commit);
+        warpTo(1, Phase.Seed);
         bytes memory drawnAlready = abi.encodeWithSelector(IArena.SeedAlreadyDrawn.selector, task, 1);
         vm.expectRevert(drawnAlready);
         arena.drawSeed(task);
@@ -116,25 +189,37 @@ contract ArenaScoresTest is EpochFixture {
     }
 
     function test_ScoresNeedASeedOfTheirEpoch() public {
-        startScoring(1);
-        commitScores(validators[0], honest(validators[0]));
-        bytes memory notInFlight = abi.encodeWithSelector(IArena.NotInFlight.selector, task, 2);
+        startReveal(1);
         warpTo(2, Phase.Commit);
-        vm.expectRevert(notInFlight);
+        // The commitment itself reads nothing, and leads to nothing.
         commitAnything(validators[0]);
         warpTo(2, Phase.Reveal);
-        vm.expectRevert(notInFlight);
-        revealAs(validators[0], sheets[validators[0]].root, 0, packed(sheets[validators[0]].scores, 0));
+        failedReveal(validators[0], abi.encodeWithSelector(IArena.NotInFlight.selector, task, 2));
     }
 
     // ------------------------------------------------------------------ reveals
 
     function test_RevealsAreEvents() public {
         startReveal(1);
-        bytes memory scores = packed(sheets[validators[1]].scores, 0);
+        bytes memory scores = packed(sheets[task][validators[1]].scores);
         vm.expectEmit(address(arena));
-        emit IArena.ScoresRevealed(task, 1, validators[1], 0, SALT, sheets[validators[1]].root, scores);
+        emit IArena.ScoresRevealed(task, 1, validators[1], SALT, scores);
         reveal(validators[1]);
+        assertEq(arena.flightOf(task).revealers, 1);
+        assertEq(arena.flightOf(task).revealed, 3);
+    }
+
+    function test_AbstentionsAreNotCountedAsRevealed() public {
+        startScoring(1);
+        uint32[] memory scores = honest(validators[0]);
+        scores[1] = ABSTAIN;
+        commitScores(validators[0], scores);
+        commitScores(validators[1], constant_(validators[1], ABSTAIN));
+        warpTo(1, Phase.Reveal);
+        reveal(validators[0]);
+        reveal(validators[1]);
+        assertEq(arena.flightOf(task).revealers, 2);
+        assertEq(arena.flightOf(task).revealed, 2);
     }
 
     function test_ScoresAreRevealedInReveal() public {
@@ -148,10 +233,10 @@ contract ArenaScoresTest is EpochFixture {
         }
     }
 
-    function test_AChunkIsRevealedOnce() public {
+    function test_ASheetIsRevealedOnce() public {
         startReveal(1);
         reveal(validators[0]);
-        failedReveal(validators[0], abi.encodeWithSelector(IArena.ChunkRevealed.selector, validators[0], 0));
+        failedReveal(validators[0], abi.encodeWithSelector(IArena.NoCommitment.selector, validators[0], 1));
     }
 
     function test_NothingIsRevealedWithoutCommitment() public {
@@ -160,33 +245,34 @@ contract ArenaScoresTest is EpochFixture {
         failedReveal(validators[0], abi.encodeWithSelector(IArena.NoCommitment.selector, validators[0], 1));
     }
 
+    /// @notice It would look like one that was revealed already, and so escape both reports of M-12.
+    function test_AnEmptyCommitmentIsRefused() public {
+        startScoring(1);
+        bytes32[3] memory empty = [bytes32(0), bytes32(uint256(1)), bytes32(uint256(type(uint32).max))];
+        for (uint256 i = 0; i < empty.length; ++i) {
+            vm.expectRevert(abi.encodeWithSelector(IArena.BadParameter.selector, bytes32("commitment")));
+            vm.prank(validators[0]);
+            arena.commitScores(task, empty[i]);
+        }
+        vm.prank(validators[0]);
+        arena.commitScores(task, bytes32(uint256(1) << 32));
+    }
+
     function test_RevealsMatchTheCommitment() public {
         startReveal(1);
         address v = validators[0];
-        bytes memory scores = packed(sheets[v].scores, 0);
-        bytes32 committed = tagged(v, SALT, sheets[v].root);
-
-        bytes32 otherRoot = keccak256("other root");
-        expectMismatch(committed, tagged(v, SALT, otherRoot));
-        revealAs(v, otherRoot, 0, scores);
-
-        expectMismatch(committed, tagged(v, keccak256("pepper"), sheets[v].root));
+        bytes memory scores = packed(sheets[task][v].scores);
+        bytes32 committed = tagged(v, SALT, scores);
+        expectMismatch(committed, tagged(v, "pepper", scores));
         vm.prank(v);
-        arena.revealScores(task, keccak256("pepper"), sheets[v].root, 0, scores, new bytes32[](0));
-    }
+        arena.revealScores(task, "pepper", scores);
 
-    function test_ACopiedCommitmentCannotBeRevealed() public {
-        startScoring(1);
-        address copier = validators[1];
-        commitScores(validators[0], honest(validators[0]));
-        bytes32 root = sheets[validators[0]].root;
-        bytes32 copied = Commitment.scores(block.chainid, address(arena), task, 1, validators[0], SALT, root);
-        vm.prank(copier);
-        arena.commitScores(task, copied);
-        warpTo(1, Phase.Reveal);
-        reveal(validators[0]);
-        expectMismatch(Commitment.tagged(copied, 1), tagged(copier, SALT, root));
-        revealAs(copier, root, 0, packed(sheets[validators[0]].scores, 0));
+        for (uint256 i = 0; i < scores.length; ++i) {
+            bytes memory changed = packed(sheets[task][v].scores);
+            changed[i] ^= 0x01;
+            expectMismatch(committed, tagged(v, SALT, changed));
+            revealAs(v, changed);
+        }
     }
 
     function test_ACommitmentOfAnotherEpochIsWorthless() public {
@@ -201,67 +287,19 @@ contract ArenaScoresTest is EpochFixture {
         failedReveal(validators[0], abi.encodeWithSelector(IArena.NoCommitment.selector, validators[0], 2));
     }
 
-    function test_ScoresAreThoseThatWereCommitted() public {
-        startReveal(1);
-        address v = validators[0];
-        uint32[] memory scores = sheets[v].scores;
-        scores[1] += 1;
-        bytes memory changed = packed(scores, 0);
-        bytes32 leaf = leavesOf(sheets[v].entries, scores)[0];
-        vm.expectRevert(abi.encodeWithSelector(IArena.ProofInvalid.selector, sheets[v].root, leaf));
-        revealAs(v, sheets[v].root, 0, changed);
-
-        bytes32 right = leavesOf(sheets[v].entries, sheets[v].scores)[0];
-        bytes32[] memory proof = new bytes32[](1);
-        vm.expectRevert(abi.encodeWithSelector(IArena.ProofInvalid.selector, sheets[v].root, right));
-        vm.prank(v);
-        arena.revealScores(task, SALT, sheets[v].root, 0, packed(sheets[v].scores, 0), proof);
-    }
-
-    /// A root over many sheets for one chunk opens to none of them: its owner may not choose after the others revealed.
-    function test_OneCommitmentHoldsOneSheet() public {
-        submitAll(1, descendingScores(3));
-        drawSeed(1);
-        address cheat = validators[0];
-        uint256[] memory entries = drawn(cheat);
-        bytes32[] memory leaves = new bytes32[](8);
-        uint32[][] memory choices = new uint32[][](8);
-        for (uint256 i = 0; i < 8; ++i) {
-            choices[i] = new uint32[](entries.length);
-            for (uint256 j = 0; j < entries.length; ++j) {
-                choices[i][j] = uint32(1 + i);
-            }
-            leaves[i] = leavesOf(entries, choices[i])[0];
-        }
-        bytes32 root = rootOf(leaves);
-        warpTo(1, Phase.Commit);
-        vm.prank(cheat);
-        arena.commitScores(task, Commitment.scores(block.chainid, address(arena), task, 1, cheat, SALT, root));
-        warpTo(1, Phase.Reveal);
-        for (uint256 i = 0; i < 8; ++i) {
-            bytes memory scores = packed(choices[i], 0);
-            bytes32[] memory proof = proofOf(leaves, i);
-            vm.expectRevert(abi.encodeWithSelector(IArena.ProofInvalid.selector, root, leaves[i]));
-            vm.prank(cheat);
-            arena.revealScores(task, SALT, root, 0, scores, proof);
-        }
-    }
-
-    function test_AChunkIsWhole() public {
-        startReveal(1);
-        uint256[5] memory lengths = [uint256(0), 4, 11, 13, 16];
+    function test_ASheetIsWhole() public {
+        uint256[6] memory lengths = [uint256(0), 4, 11, 13, 16, 4096];
+        startScoring(1);
+        uint256 snapshot = vm.snapshotState();
         for (uint256 i = 0; i < lengths.length; ++i) {
-            vm.expectRevert(abi.encodeWithSelector(IArena.ChunkLength.selector, 12, lengths[i]));
-            revealAs(validators[0], sheets[validators[0]].root, 0, new bytes(lengths[i]));
-        }
-    }
-
-    function test_ThereAreOnlySoManyChunks() public {
-        startReveal(1);
-        uint256[5] memory chunks = [uint256(1), 16, 255, 256, type(uint256).max];
-        for (uint256 i = 0; i < chunks.length; ++i) {
-            vm.expectRevert(abi.encodeWithSelector(IArena.NoSuchChunk.selector, chunks[i], 1));
-            revealAs(validators[0], sheets[validators[0]].root, chunks[i], new bytes(12));
+            bytes memory scores = new bytes(lengths[i]);
+            bytes32 commitment = scoresCommitment(validators[0], SALT, scores);
+            vm.prank(validators[0]);
+            arena.commitScores(task, commitment);
+            warpTo(1, Phase.Reveal);
+            vm.expectRevert(abi.encodeWithSelector(IArena.ScoresLength.selector, 12, lengths[i]));
+            revealAs(validators[0], scores);
+            vm.revertToState(snapshot);
         }
     }
 
@@ -270,7 +308,9 @@ contract ArenaScoresTest is EpochFixture {
         startScoring(1);
         uint256 snapshot = vm.snapshotState();
         for (uint256 i = 0; i < illegal.length; ++i) {
-            commitScores(validators[0], constant_(validators[0], illegal[i]));
+            uint32[] memory scores = honest(validators[0]);
+            scores[i] = illegal[i];
+            commitScores(validators[0], scores);
             warpTo(1, Phase.Reveal);
             failedReveal(validators[0], abi.encodeWithSelector(IArena.IllegalScore.selector, illegal[i]));
             vm.revertToState(snapshot);
@@ -329,34 +369,30 @@ contract ArenaScoresTest is EpochFixture {
     }
 
     /// @dev One call alone, so that an expected revert meets no other.
-    function revealAs(address who, bytes32 root, uint256 chunk, bytes memory scores) internal {
+    function revealAs(address who, bytes memory scores) internal {
         vm.prank(who);
-        arena.revealScores(task, SALT, root, chunk, scores, new bytes32[](0));
+        arena.revealScores(task, SALT, scores);
     }
 
     function failedReveal(address who, bytes memory reason) internal {
-        bytes memory scores = sheets[who].scores.length == 0 ? new bytes(12) : packed(sheets[who].scores, 0);
-        bytes32 root = sheets[who].root;
+        bytes memory scores = packed(sheets[task][who].scores);
         vm.expectRevert(reason);
-        revealAs(who, root, 0, scores);
+        revealAs(who, scores);
     }
 
     function notEligible(address who, uint256 direct) internal {
         uint256 snapshot = vm.snapshotState();
-        bytes32 commitment = Commitment.scores(block.chainid, address(arena), task, 1, who, SALT, 0);
+        bytes32 commitment = scoresCommitment(who, SALT, new bytes(12));
         vm.prank(who);
         arena.commitScores(task, commitment);
         warpTo(1, Phase.Reveal);
         vm.expectRevert(abi.encodeWithSelector(IArena.NotEligible.selector, who, direct, 10e18));
-        revealAs(who, 0, 0, new bytes(12));
+        revealAs(who, new bytes(12));
         vm.revertToState(snapshot);
     }
 
-    function tagged(address validator, bytes32 salt, bytes32 root) internal view returns (bytes32) {
-        return Commitment.tagged(
-            Commitment.scores(block.chainid, address(arena), task, draw.epoch, validator, salt, root),
-            uint32(draw.epoch)
-        );
+    function tagged(address validator, bytes32 salt, bytes memory scores) internal view returns (bytes32) {
+        return Commitment.tagged(scoresCommitment(validator, salt, scores), uint32(draw.epoch));
     }
 
     function expectMismatch(bytes32 expected, bytes32 computed) internal {

@@ -14,7 +14,7 @@ contract ArenaSubmissionsTest is EpochFixture {
         TaskParams memory p = defaultParams();
         p.maxSubmissions = 3;
         populate(p, equalStakes(4, 100e18), equalStakes(2, 100e18));
-        fundTask(task, 1000e18, 0);
+        fundTask(task, 2000e18);
     }
 
     // ------------------------------------------------------------------ commitments
@@ -87,16 +87,36 @@ contract ArenaSubmissionsTest is EpochFixture {
         commitAll(1);
         warpTo(1, Phase.Disclose);
         vm.expectEmit(address(arena));
-        emit IArena.SubmissionOpened(task, 1, nodes[2], 3, 0, artifact(nodes[2], 1), SALT, "store://artifact");
+        emit IArena.SubmissionOpened(task, 1, nodes[2], 3, artifact(nodes[2], 1), SALT, "store://artifact");
         openSubmission(nodes[2], task, artifact(nodes[2], 1));
         openSubmission(nodes[0], task, artifact(nodes[0], 1));
-        assertEq(arena.entryCount(task), 2);
-        Entry memory entry = arena.entryAt(task, 1);
-        assertEq(entry.node, nodes[0]);
+        address[] memory list = arena.listOf(task, 0, 10);
+        assertEq(list.length, 2);
+        assertEq(list[1], nodes[0]);
+        (Entry memory entry, bytes32 contentHash) = arena.entryOf(task, nodes[0]);
+        assertEq(entry.place, 1);
         assertEq(entry.number, 1);
-        assertEq(entry.contentHash, artifact(nodes[0], 1));
-        vm.expectRevert(abi.encodeWithSelector(IArena.NoSuchEntry.selector, 2));
-        arena.entryAt(task, 2);
+        assertEq(contentHash, artifact(nodes[0], 1));
+        (entry, contentHash) = arena.entryOf(task, nodes[1]);
+        assertEq(entry.number, 0, "committed and not opened");
+        assertEq(contentHash, bytes32(0));
+    }
+
+    function test_TheListIsReadInPages() public {
+        openAll(1, 3);
+        assertPage(0, 2, 2);
+        assertPage(2, 2, 1);
+        assertPage(3, 2, 0);
+        assertPage(type(uint256).max, type(uint256).max, 0);
+        assertPage(1, type(uint256).max, 2);
+    }
+
+    function assertPage(uint256 from, uint256 count, uint256 expected) internal view {
+        address[] memory page = arena.listOf(task, from, count);
+        assertEq(page.length, expected, "length");
+        for (uint256 i = 0; i < page.length; ++i) {
+            assertEq(page[i], nodes[from + i], "node");
+        }
     }
 
     function test_OpeningNeedsTheVeryCommitment() public {
@@ -165,16 +185,19 @@ contract ArenaSubmissionsTest is EpochFixture {
         openSubmission(nodes[3], task, artifact(nodes[3], 1));
         // Replacing needs no further place.
         openAll(2, 3);
-        assertEq(arena.entryCount(task), 3);
+        assertEq(standing().length, 3);
     }
 
     function test_ReplacingKeepsThePlace() public {
         openAll(1, 3);
         openAll(2, 1);
-        Entry memory entry = arena.entryAt(task, 0);
-        assertEq(entry.contentHash, artifact(nodes[0], 2));
+        assertEq(standing()[0], nodes[0]);
+        (Entry memory entry, bytes32 contentHash) = arena.entryOf(task, nodes[0]);
+        assertEq(contentHash, artifact(nodes[0], 2));
         assertEq(entry.number, 5);
-        assertEq(arena.entryAt(task, 1).contentHash, artifact(nodes[1], 1));
+        assertEq(entry.place, 0);
+        (, contentHash) = arena.entryOf(task, nodes[1]);
+        assertEq(contentHash, artifact(nodes[1], 1));
     }
 
     // ------------------------------------------------------------------ withdrawing and evicting
@@ -190,10 +213,12 @@ contract ArenaSubmissionsTest is EpochFixture {
         arena.evict(task, nodes[0]);
         warpTo(2, Phase.Submit);
         vm.expectEmit(address(arena));
-        emit IArena.SubmissionEvicted(task, 2, nodes[0], 0, nodes[2]);
+        emit IArena.SubmissionEvicted(task, 2, nodes[0], nodes[2]);
         arena.evict(task, nodes[0]);
-        assertEq(arena.entryCount(task), 2);
-        assertEq(arena.entryAt(task, 0).node, nodes[2]);
+        assertEq(standing().length, 2);
+        assertEq(standing()[0], nodes[2]);
+        assertEq(entryOf(nodes[2]).place, 0, "the last one took the place");
+        assertEq(entryOf(nodes[0]).number, 0);
         vm.expectRevert(abi.encodeWithSelector(IArena.NoSubmission.selector, task, nodes[0]));
         arena.evict(task, nodes[0]);
         vm.expectRevert(abi.encodeWithSelector(IArena.NoSubmission.selector, task, nodes[0]));
@@ -205,9 +230,9 @@ contract ArenaSubmissionsTest is EpochFixture {
         withdrawAs(nodes[2]);
         warpTo(2, Phase.Disclose);
         vm.expectEmit(address(arena));
-        emit IArena.SubmissionEvicted(task, 2, nodes[2], 2, address(0));
+        emit IArena.SubmissionEvicted(task, 2, nodes[2], address(0));
         arena.evict(task, nodes[2]);
-        assertEq(arena.entryCount(task), 2);
+        assertEq(standing().length, 2);
     }
 
     function test_AReplacementTakesBackAWithdrawal() public {
@@ -216,7 +241,7 @@ contract ArenaSubmissionsTest is EpochFixture {
         openAll(2, 1);
         vm.expectRevert(abi.encodeWithSelector(IArena.StillEligible.selector, task, nodes[0]));
         arena.evict(task, nodes[0]);
-        assertEq(arena.entryAt(task, 0).withdrawnIn, 0);
+        assertEq(entryOf(nodes[0]).withdrawnIn, 0);
     }
 
     function test_SubmissionsBelowTheLeastStakeCanBeEvicted() public {
@@ -233,7 +258,7 @@ contract ArenaSubmissionsTest is EpochFixture {
         commitSubmission(nodes[3], task, HASH);
         warpTo(2, Phase.Disclose);
         openSubmission(nodes[3], task, HASH);
-        assertEq(arena.entryCount(task), 3);
+        assertEq(standing().length, 3);
     }
 
     function test_NobodyIsEvictedOnceTheListIsFixed() public {
@@ -258,12 +283,81 @@ contract ArenaSubmissionsTest is EpochFixture {
         vm.expectRevert(inFlight);
         openSubmission(nodes[1], task, artifact(nodes[1], 2));
         // Once the late epoch is settled, both are possible again.
-        arena.tally(task, 0, new uint32[](3));
+        settle();
         arena.evict(task, nodes[0]);
         openSubmission(nodes[1], task, artifact(nodes[1], 2));
     }
 
+    // ------------------------------------------------------------------ copies
+
+    function test_ACopyIsDecidedWhenItIsOpened() public {
+        commitSame();
+        openSubmission(nodes[0], task, HASH);
+        assertFalse(entryOf(nodes[0]).duplicate);
+        openSubmission(nodes[1], task, HASH);
+        assertTrue(entryOf(nodes[1]).duplicate, "a higher number");
+        openSubmission(nodes[2], task, HASH);
+        assertTrue(entryOf(nodes[2]).duplicate);
+        assertFalse(entryOf(nodes[0]).duplicate);
+    }
+
+    function test_AnOriginalOpenedLaterOvertakesTheCopy() public {
+        commitSame();
+        openSubmission(nodes[2], task, HASH);
+        assertFalse(entryOf(nodes[2]).duplicate, "as far as anyone knows");
+        openSubmission(nodes[1], task, HASH);
+        assertTrue(entryOf(nodes[2]).duplicate);
+        assertFalse(entryOf(nodes[1]).duplicate);
+        openSubmission(nodes[0], task, HASH);
+        assertTrue(entryOf(nodes[1]).duplicate);
+        assertTrue(entryOf(nodes[2]).duplicate);
+        assertFalse(entryOf(nodes[0]).duplicate);
+    }
+
+    function test_WhatWasDisclosedInAnEarlierEpochStaysItsAuthors() public {
+        openAll(1, 3);
+        bytes32 old = artifact(nodes[0], 1);
+        warpTo(2, Phase.Submit);
+        commitSubmission(nodes[1], task, old);
+        commitSubmission(nodes[0], task, "new");
+        warpTo(2, Phase.Disclose);
+        openSubmission(nodes[1], task, old);
+        openSubmission(nodes[0], task, "new");
+        assertTrue(entryOf(nodes[1]).duplicate, "also once its author replaced it");
+        warpTo(3, Phase.Submit);
+        commitSubmission(nodes[1], task, "own");
+        commitSubmission(nodes[0], task, old);
+        warpTo(3, Phase.Disclose);
+        openSubmission(nodes[1], task, "own");
+        openSubmission(nodes[0], task, old);
+        assertFalse(entryOf(nodes[1]).duplicate, "what replaces a copy need not be one");
+        assertFalse(entryOf(nodes[0]).duplicate, "an author comes back to its own");
+    }
+
+    function test_AnEvictedAuthorStaysTheAuthor() public {
+        openAll(1, 3);
+        withdrawAs(nodes[0]);
+        warpTo(2, Phase.Submit);
+        arena.evict(task, nodes[0]);
+        bytes32 old = artifact(nodes[0], 1);
+        commitSubmission(nodes[3], task, old);
+        commitSubmission(nodes[0], task, old);
+        warpTo(2, Phase.Disclose);
+        openSubmission(nodes[3], task, old);
+        assertTrue(entryOf(nodes[3]).duplicate);
+        vm.expectRevert(abi.encodeWithSelector(IArena.ListFull.selector, 3));
+        openSubmission(nodes[0], task, old);
+    }
+
     // ------------------------------------------------------------------ parts
+
+    function commitSame() internal {
+        warpTo(1, Phase.Submit);
+        for (uint256 i = 0; i < 3; ++i) {
+            commitSubmission(nodes[i], task, HASH);
+        }
+        warpTo(1, Phase.Disclose);
+    }
 
     function commitAll(uint256 epoch) internal {
         warpTo(epoch, Phase.Submit);

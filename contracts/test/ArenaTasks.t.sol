@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IArena, Metric, Phase, RankingRule, Schedule, TaskParams} from "../src/interfaces/IArena.sol";
-import {Terms} from "../src/interfaces/IVault.sol";
+import {
+    IArena,
+    Metric,
+    Phase,
+    RankingRule,
+    Schedule,
+    Stage,
+    Tally,
+    TaskParams
+} from "../src/interfaces/IArena.sol";
+import {IVault, Terms} from "../src/interfaces/IVault.sol";
 import {ArenaFixture} from "./base/ArenaFixture.sol";
 
 /// @notice Deployment, the clock, and what a task may be.
@@ -15,6 +24,23 @@ contract ArenaTasksTest is ArenaFixture {
         assertEq(arena.taskCount(), 0);
         Schedule memory s = arena.schedule();
         assertEq(keccak256(abi.encode(s)), keccak256(abi.encode(schedule())));
+        assertGt(arena.settlement().code.length, 0, "deployed by the arena");
+        assertEq(keccak256(abi.encode(emission.admitted())), keccak256(abi.encode(new uint256[](0))));
+    }
+
+    /// @notice The settlement's code runs on the arena's storage only; called directly, it knows no task.
+    function test_TheSettlementHasNoTasksOfItsOwn() public {
+        createTask(defaultParams());
+        IArena settlement = IArena(arena.settlement());
+        bytes memory unknown = abi.encodeWithSelector(IArena.UnknownTask.selector, 1);
+        vm.expectRevert(unknown);
+        settlement.tally(1, new Tally[](0));
+        vm.expectRevert(unknown);
+        settlement.rank(1, new address[](0));
+        vm.expectRevert(unknown);
+        settlement.payNodes(1, 0, 0, new address[](0));
+        vm.expectRevert(unknown);
+        settlement.payValidators(1, 0, 0);
     }
 
     function test_DeploymentChecksThatTheVaultIsItsOwn() public {
@@ -41,6 +67,9 @@ contract ArenaTasksTest is ArenaFixture {
         expectBadDeployment("seed delay exceeds its phase");
         this.newPair(late);
         late.seedDelay -= 1;
+        this.newPair(late);
+        late.silentEpochs = 0;
+        expectBadDeployment("silent epochs are zero");
         this.newPair(late);
     }
 
@@ -83,9 +112,10 @@ contract ArenaTasksTest is ArenaFixture {
         assertEq(terms.creator, creator);
         assertEq(terms.firstEpoch, 4);
         assertEq(terms.lastEpoch, 23);
-        assertEq(terms.emissionPerEpoch, params.emissionPerEpoch);
         assertEq(terms.minNodeStake, params.minNodeStake);
         assertEq(terms.minValidatorStake, params.minValidatorStake);
+        assertEq(terms.epsilonWad, params.epsilonWad);
+        assertTrue(arena.flightOf(1).stage == Stage.Idle);
     }
 
     function test_ATaskMayBeCreatedBeforeGenesis() public {
@@ -149,27 +179,128 @@ contract ArenaTasksTest is ArenaFixture {
         vm.expectRevert(unknown);
         arena.drawSeed(7);
         vm.expectRevert(unknown);
-        arena.commitScores(7, 0);
+        arena.endTask(7);
         vm.expectRevert(unknown);
-        arena.revealScores(7, 0, 0, 0, "", new bytes32[](0));
+        arena.revealScores(7, 0, "");
         vm.expectRevert(unknown);
-        arena.tally(7, 0, new uint32[](0));
+        arena.reportUnrevealed(7, creator);
         vm.expectRevert(unknown);
-        arena.tallyPart(7, 0, 0, 0);
+        arena.reportSilent(7, creator);
         vm.expectRevert(unknown);
-        arena.rank(7, 0, new uint32[](0));
+        arena.tally(7, new Tally[](0));
         vm.expectRevert(unknown);
-        arena.payNodes(7, 0, new uint32[](0));
+        arena.tallyPart(7, Tally(creator, 0, 0, ""));
         vm.expectRevert(unknown);
-        arena.weigh(7, creator, 0, "");
+        arena.rank(7, new address[](0));
+        vm.expectRevert(unknown);
+        arena.payNodes(7, 0, 0, new address[](0));
+        vm.expectRevert(unknown);
+        arena.weigh(7, 0, 0);
         vm.expectRevert(unknown);
         arena.payValidators(7, 0, 0);
         vm.expectRevert(unknown);
         arena.flightOf(7);
         vm.expectRevert(unknown);
-        arena.entryCount(7);
+        arena.listOf(7, 0, 1);
         vm.expectRevert(unknown);
-        arena.entryAt(7, 0);
+        arena.queueOf(7, true);
+        vm.expectRevert(unknown);
+        arena.entryOf(7, creator);
+    }
+
+    /// @notice A commitment to scores reads nothing of a task, so that one to no task does nothing and harms nobody.
+    function test_ScoresForNoTaskAreWorthless() public {
+        warpTo(1, Phase.Commit);
+        vm.prank(stranger);
+        arena.commitScores(7, "scores");
+        warpTo(1, Phase.Reveal);
+        vm.expectRevert(abi.encodeWithSelector(IArena.UnknownTask.selector, 7));
+        vm.prank(stranger);
+        arena.revealScores(7, 0, "");
+    }
+
+    // ------------------------------------------------------------------ ending a task
+
+    function test_ACreatorEndsATaskWithNotice() public {
+        uint256 task = createTask(defaultParams());
+        warpTo(5, Phase.Commit);
+        vm.expectEmit(address(vault));
+        emit IVault.TaskShortened(task, 5 + UNBONDING);
+        vm.prank(creator);
+        assertEq(arena.endTask(task), 5 + UNBONDING);
+        assertEq(vault.termsOf(task).lastEpoch, 5 + UNBONDING);
+        // Once is enough: a later call would not bring the end nearer.
+        vm.expectRevert(abi.encodeWithSelector(IArena.EndTooLate.selector, task, 5 + UNBONDING));
+        vm.prank(creator);
+        arena.endTask(task);
+        warpTo(5 + UNBONDING, Phase.Seed);
+        vm.expectRevert(abi.encodeWithSelector(IArena.NothingToScore.selector, task));
+        arena.drawSeed(task);
+        warpTo(6 + UNBONDING, Phase.Seed);
+        vm.expectRevert(abi.encodeWithSelector(IArena.TaskNotRunning.selector, task, 6 + UNBONDING));
+        arena.drawSeed(task);
+    }
+
+    function test_OnlyTheCreatorEndsATaskAndOnlyEarlier() public {
+        uint256 task = createTask(defaultParams());
+        vm.expectRevert(abi.encodeWithSelector(IArena.NotCreator.selector, task, stranger));
+        vm.prank(stranger);
+        arena.endTask(task);
+        vm.expectRevert(abi.encodeWithSelector(IArena.NotCreator.selector, task, owner));
+        vm.prank(owner);
+        arena.endTask(task);
+        // Two epochs of notice would end it in epoch 20, as it does anyway.
+        warpTo(18, Phase.Submit);
+        vm.expectRevert(abi.encodeWithSelector(IArena.EndTooLate.selector, task, 20));
+        vm.prank(creator);
+        arena.endTask(task);
+        warpTo(25, Phase.Submit);
+        vm.expectRevert(abi.encodeWithSelector(IArena.EndTooLate.selector, task, 20));
+        vm.prank(creator);
+        arena.endTask(task);
+    }
+
+    function test_ATaskMayEndBeforeItBegan() public {
+        TaskParams memory params = defaultParams();
+        warpTo(3, Phase.Settle);
+        uint256 task = createTask(params);
+        vm.prank(creator);
+        assertEq(arena.endTask(task), 3 + UNBONDING);
+        assertEq(vault.termsOf(task).firstEpoch, 4, "one epoch or more is left");
+    }
+
+    function test_WhatAnEndedTaskLeavesGoesBackToItsFunders() public {
+        uint256 task = createTask(defaultParams());
+        provide(stranger, 10e18);
+        vm.prank(stranger);
+        vault.fund(task, 10e18);
+        fundTask(task, 30e18);
+        vm.prank(creator);
+        arena.endTask(task);
+        warpTo(UNBONDING, Phase.Settle);
+        vm.expectRevert(abi.encodeWithSelector(IVault.TaskNotOver.selector, task, UNBONDING));
+        vm.prank(stranger);
+        vault.reclaim(task);
+        warpTo(UNBONDING + 1, Phase.Submit);
+        vm.prank(stranger);
+        assertEq(vault.reclaim(task), 10e18);
+        vm.prank(creator);
+        assertEq(vault.reclaim(task), 30e18);
+    }
+
+    // ------------------------------------------------------------------ keys
+
+    function test_AnyoneRegistersItsKey() public {
+        assertEq(arena.keyOf(stranger), bytes32(0));
+        vm.expectEmit(address(arena));
+        emit IArena.KeyRegistered(stranger, "key");
+        vm.prank(stranger);
+        arena.registerKey("key");
+        assertEq(arena.keyOf(stranger), bytes32("key"));
+        vm.prank(stranger);
+        arena.registerKey("another");
+        assertEq(arena.keyOf(stranger), bytes32("another"));
+        assertEq(arena.keyOf(creator), bytes32(0));
     }
 
     // ------------------------------------------------------------------ parts
@@ -219,9 +350,6 @@ contract ArenaTasksTest is ArenaFixture {
 
     /// @dev External for the same reason.
     function newPair(Schedule memory schedule_) external {
-        address future = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        address vault_ =
-            vm.deployCode("Vault.sol:Vault", abi.encode(address(token), future, GENESIS, EPOCH, UNBONDING));
-        vm.deployCode("Arena.sol:Arena", abi.encode(vault_, schedule_));
+        deploy(address(token), schedule_);
     }
 }

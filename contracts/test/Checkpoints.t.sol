@@ -12,12 +12,11 @@ contract CheckpointsTest is TestBase {
 
     Trace private trace;
     uint256[EPOCHS] private values;
-    uint256[EPOCHS] private since;
 
     function test_NothingWasSet() public view {
         assertEq(trace.latest(), 0);
-        assertPoint(0, 0, 0);
-        assertPoint(type(uint32).max, 0, 0);
+        assertEq(trace.valueAt(0), 0);
+        assertEq(trace.valueAt(type(uint32).max), 0);
     }
 
     function test_ValuesAndEpochsHaveBounds() public {
@@ -26,13 +25,13 @@ contract CheckpointsTest is TestBase {
         this.set(5, (uint256(1) << 224) - 1);
         vm.expectRevert(abi.encodeWithSelector(Checkpoints.EpochInPast.selector, 4, 5));
         this.set(4, 1);
-        assertPoint(4, 0, 0);
-        assertPoint(5, 5, (uint256(1) << 224) - 1);
+        assertEq(trace.valueAt(4), 0);
+        assertEq(trace.valueAt(5), (uint256(1) << 224) - 1);
         this.set(type(uint32).max, 1);
-        assertPoint(type(uint32).max, type(uint32).max, 1);
+        assertEq(trace.valueAt(type(uint32).max), 1);
     }
 
-    /// @notice Rising epochs, some set twice, some skipped, some dropped again.
+    /// @notice Rising epochs, some set twice, some skipped.
     function testFuzz_EveryEpochSeesItsValue(uint256 random) public {
         for (uint256 epoch = 1; epoch < EPOCHS; ++epoch) {
             random = uint256(keccak256(abi.encode(random)));
@@ -40,17 +39,12 @@ contract CheckpointsTest is TestBase {
             for (uint256 i = 0; i < times; ++i) {
                 uint256 value = uint256(keccak256(abi.encode(random, i))) >> 32;
                 trace.set(epoch, value);
-                note(epoch, epoch, value);
-            }
-            if (random % 7 == 0) {
-                uint256 from = 1 + (random >> 8) % epoch;
-                trace.dropFrom(from);
-                note(from, since[from - 1], values[from - 1]);
+                note(epoch, value);
             }
             assertEq(trace.latest(), values[EPOCHS - 1]);
         }
         for (uint256 epoch = 0; epoch < EPOCHS; ++epoch) {
-            assertPoint(epoch, since[epoch], values[epoch]);
+            assertEq(trace.valueAt(epoch), values[epoch]);
         }
     }
 
@@ -61,16 +55,9 @@ contract CheckpointsTest is TestBase {
         trace.set(epoch, value);
     }
 
-    function note(uint256 from, uint256 since_, uint256 value) private {
+    function note(uint256 from, uint256 value) private {
         for (uint256 epoch = from; epoch < EPOCHS; ++epoch) {
-            (since[epoch], values[epoch]) = (since_, value);
+            values[epoch] = value;
         }
-    }
-
-    function assertPoint(uint256 epoch, uint256 since_, uint256 value) private view {
-        (uint256 foundSince, uint256 foundValue) = trace.pointAt(epoch);
-        assertEq(foundSince, since_, "since");
-        assertEq(foundValue, value, "value");
-        assertEq(trace.valueAt(epoch), value, "value alone");
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.24;
 
+import {Assignment} from "../src/libraries/Assignment.sol";
 import {TestBase} from "./TestBase.sol";
 import {LibraryHarness} from "./harness/LibraryHarness.sol";
 
@@ -8,8 +9,6 @@ import {LibraryHarness} from "./harness/LibraryHarness.sol";
 /// @dev Not called `.t.sol`: files of that name are compiled without the IR pipeline, and so would be the harness that this
 /// one imports. The committed bytecode of the harness must stay the only one.
 contract LibrariesTest is TestBase {
-    uint256 private constant TREES = 9;
-
     LibraryHarness private harness;
     string private json;
 
@@ -36,24 +35,22 @@ contract LibrariesTest is TestBase {
         }
     }
 
-    function test_trees_match_their_vectors() public {
-        json = vm.readFile("../vectors/trees.json");
-        for (uint256 i = 0; i < TREES; ++i) {
-            string memory path = string.concat(".trees[", vm.toString(i), "]");
-            bytes32[] memory hashes = vm.parseJsonBytes32Array(json, string.concat(path, ".contentHashes"));
-            bytes32[] memory leaves = vm.parseJsonBytes32Array(json, string.concat(path, ".leaves"));
-            bytes32 root = vm.parseJsonBytes32(json, string.concat(path, ".root"));
-            // One score of 1 and one abstention, as in the vectors' writer.
-            bytes memory scores = hex"00000001ffffffff";
-            assertEq(leaves.length, i + 1);
-            for (uint256 chunk = 0; chunk < leaves.length; ++chunk) {
-                bytes32[] memory scored = new bytes32[](2);
-                (scored[0], scored[1]) = (hashes[2 * chunk], hashes[2 * chunk + 1]);
-                assertEq(harness.leaf(chunk, scored, scores), leaves[chunk]);
-                string memory proof = string.concat(path, ".proofs[", vm.toString(chunk), "]");
-                bytes32[] memory path_ = vm.parseJsonBytes32Array(json, proof);
-                assertTrue(harness.proves(path_, root, leaves[chunk], chunk, leaves.length));
-            }
+    function test_sheets_match_their_vectors() public {
+        json = vm.readFile("../vectors/sheets.json");
+        for (uint256 i = 0; i < vm.parseJsonUint(json, ".count"); ++i) {
+            string memory path = string.concat(".sheets[", vm.toString(i), "]");
+            bytes32[] memory words = vm.parseJsonBytes32Array(json, string.concat(path, ".words"));
+            bytes32 commitment = harness.scoresCommitment(
+                uint256(words[0]),
+                address(uint160(uint256(words[1]))),
+                uint256(words[2]),
+                uint256(words[3]),
+                address(uint160(uint256(words[4]))),
+                words[5],
+                words[6],
+                vm.parseJsonBytes(json, string.concat(path, ".scores"))
+            );
+            assertEq(commitment, vm.parseJsonBytes32(json, string.concat(path, ".commitment")));
         }
     }
 
@@ -64,7 +61,77 @@ contract LibrariesTest is TestBase {
             uint256 place = harness.assignmentImage(key, n, i);
             assertLt(place, n);
             assertEq(seen[place]++, 0);
+            assertEq(harness.assignmentPreimage(key, n, place), i);
         }
+    }
+
+    function testFuzz_a_grid_is_the_least_rectangle_around_its_list(uint256 n) public view {
+        n = bound(n, 1, type(uint32).max);
+        (uint256 a, uint256 b) = harness.assignmentGrid(n);
+        assertGe(a * a, n);
+        assertLt((a - 1) * (a - 1), n);
+        assertGe(a * b, n);
+        assertLt(a * (b - 1), n);
+    }
+
+    function test_no_place_is_on_an_empty_list() public {
+        (uint256 a, uint256 b) = harness.assignmentGrid(0);
+        assertEq(a + b, 0);
+        bytes memory outOfRange = abi.encodeWithSelector(Assignment.IndexOutOfRange.selector, 0, 0);
+        vm.expectRevert(outOfRange);
+        harness.assignmentImage(0, 0, 0);
+        vm.expectRevert(outOfRange);
+        harness.assignmentPreimage(0, 0, 0);
+    }
+
+    function test_emission_decays_by_periods() public view {
+        uint256 half = 0.5e18;
+        assertEq(harness.emission(1000, half, 10, 0), 0);
+        assertEq(harness.emission(1000, half, 10, 1), 1000);
+        assertEq(harness.emission(1000, half, 10, 10), 1000);
+        assertEq(harness.emission(1000, half, 10, 11), 500);
+        assertEq(harness.emission(1000, half, 10, 31), 125);
+        assertEq(harness.emission(1000, 1e18, 1, type(uint32).max), 1000);
+    }
+
+    function testFuzz_delegators_never_get_more_than_was_pending(
+        uint256 perShare,
+        uint256 pending,
+        uint256 own,
+        uint256 others
+    ) public view {
+        perShare = bound(perShare, 0, type(uint128).max);
+        pending = bound(pending, 0, type(uint96).max);
+        own = bound(own, 0, type(uint96).max);
+        others = bound(others, 0, type(uint96).max - own);
+        (uint256 risen, uint256 rest) = harness.fold(perShare, pending, own + others);
+        assertLe(risen, type(uint128).max);
+        assertLe(perShare, risen);
+        uint256 owed = harness.accrued(own, perShare, risen) + harness.accrued(others, perShare, risen);
+        assertLe(owed + rest, pending);
+        // Nothing is lost but what two roundings leave.
+        assertGe(owed + rest + 2, pending);
+    }
+
+    function testFuzz_a_loss_covers_the_rest_up_to_its_fraction(
+        uint256 rest,
+        uint256 active,
+        uint256 fraction
+    ) public view {
+        rest = bound(rest, 0, type(uint96).max);
+        active = bound(active, 0, type(uint96).max);
+        fraction = bound(fraction, 0, 1e18);
+        uint256 loss = harness.lossWad(rest, active, fraction);
+        assertLe(loss, fraction);
+        if (rest == 0) assertEq(loss, 0);
+        else if (loss < fraction) assertGe(loss * active, rest * 1e18);
+    }
+
+    function testFuzz_shares_never_gain_by_a_round_trip(uint256 amount, uint256 factor) public view {
+        amount = bound(amount, 0, type(uint96).max);
+        factor = bound(factor, 1, 1e18);
+        assertLe(harness.worth(harness.sharesFor(amount, factor), factor), amount);
+        assertGe(harness.worth(harness.sharesOf(amount, factor), factor), amount);
     }
 
     function testFuzz_integral_boundaries_rise_to_the_budget(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Entry, IArena, Phase, Stage} from "../src/interfaces/IArena.sol";
+import {Entry, IArena, Phase, Stage, Tally} from "../src/interfaces/IArena.sol";
 import {Role} from "../src/interfaces/IVault.sol";
 import {Referee} from "./base/Referee.sol";
 
@@ -12,7 +12,7 @@ contract OutcomesTest is Referee {
     function setUp() public override {
         super.setUp();
         populate(defaultParams(), equalStakes(4, STAKE), equalStakes(4, STAKE));
-        fundTask(task, 2000e18, 0);
+        fundTask(task, 2000e18);
     }
 
     // ------------------------------------------------------------------ consensus
@@ -23,7 +23,7 @@ contract OutcomesTest is Referee {
         revealHonestly(1, 4);
         finish(1);
         for (uint256 i = 0; i < 4; ++i) {
-            assertEq(arena.entryAt(task, i).consensus, descendingScores(4)[i]);
+            assertEq(entryOf(nodes[i]).consensus, descendingScores(4)[i]);
         }
         // Being far off on each submission, the liar earns nothing at all.
         assertEq(earned(validators[0]), 0);
@@ -37,14 +37,14 @@ contract OutcomesTest is Referee {
         revealScores(1, constant_(validators[1], 1_000_000_000));
         revealHonestly(2, 4);
         finish(1);
-        assertEq(arena.entryAt(task, 0).consensus, descendingScores(4)[0]);
+        assertEq(entryOf(nodes[0]).consensus, descendingScores(4)[0]);
 
         vm.revertToState(snapshot);
         revealScores(0, constant_(validators[0], 1));
         revealScores(1, constant_(validators[1], 1));
         revealHonestly(2, 4);
         finish(1);
-        assertEq(arena.entryAt(task, 0).consensus, 1);
+        assertEq(entryOf(nodes[0]).consensus, 1);
     }
 
     function test_AnErrorIsMeasuredByTheSpread() public {
@@ -82,7 +82,7 @@ contract OutcomesTest is Referee {
         revealScores(1, some);
         revealHonestly(2, 4);
         finish(1);
-        assertEq(arena.entryAt(task, 0).consensus, descendingScores(4)[0]);
+        assertEq(entryOf(nodes[0]).consensus, descendingScores(4)[0]);
         assertEq(earned(validators[0]), 0);
         // 3 of the 4 + 4 + 3 scores that were given.
         assertApproxEqAbs(earned(validators[1]), uint256(50e18) * 3 / 11, 1);
@@ -95,8 +95,8 @@ contract OutcomesTest is Referee {
         revealHonestly(0, 1);
         finish(1);
         for (uint256 i = 0; i < 4; ++i) {
-            Entry memory entry = arena.entryAt(task, i);
-            assertFalse(entry.scored || entry.ranked);
+            Entry memory entry = entryOf(nodes[i]);
+            assertFalse(entry.scored || isRankable(entry));
             assertEq(entry.consensus, 0);
         }
         assertNothingPaid();
@@ -115,7 +115,7 @@ contract OutcomesTest is Referee {
         warpTo(2, Phase.Reveal);
         reveal(validators[1]);
         finish(2);
-        assertEq(arena.entryAt(task, 0).consensus, descendingScores(4)[0]);
+        assertEq(entryOf(nodes[0]).consensus, descendingScores(4)[0]);
         assertEq(earned(validators[1]), draw.validatorBudget);
     }
 
@@ -129,10 +129,10 @@ contract OutcomesTest is Referee {
         toReveal(1);
         revealHonestly(0, 1);
         warpTo(1, Phase.Settle);
-        uint32[] memory medians = new uint32[](4);
-        medians[2] = descendingScores(4)[2];
-        vm.expectRevert(abi.encodeWithSelector(IArena.WrongMedian.selector, 2, medians[2]));
-        arena.tally(task, 0, medians);
+        Tally[] memory all = tallies();
+        all[2].median = descendingScores(4)[2];
+        vm.expectRevert(abi.encodeWithSelector(IArena.WrongMedian.selector, nodes[2], all[2].median));
+        arena.tally(task, all);
     }
 
     // ------------------------------------------------------------------ invalid submissions and copies
@@ -142,8 +142,7 @@ contract OutcomesTest is Referee {
         scoreHonestly(1);
         assertEq(settleAndCompare(), 50e18);
         assertEq(earned(validators[0]), 12.5e18);
-        (uint256 reserve,) = vault.unspent(task);
-        assertEq(reserve, 1950e18);
+        assertEq(vault.bountyOf(task), 1950e18);
     }
 
     function test_AnInvalidSubmissionDisturbsNobody() public {
@@ -153,8 +152,8 @@ contract OutcomesTest is Referee {
         scoreHonestly(1);
         settleAndCompare();
         assertEq(earned(nodes[1]), 0);
-        assertEq(arena.entryAt(task, 1).rank, 0);
-        assertEq(arena.entryAt(task, 2).rank, 2);
+        assertFalse(isRankable(entryOf(nodes[1])));
+        assertEq(orderOfRanked()[1], nodes[2]);
         assertEq(earned(nodes[0]) + earned(nodes[2]) + earned(nodes[3]), 50e18);
     }
 
@@ -170,16 +169,16 @@ contract OutcomesTest is Referee {
         openSubmission(nodes[0], task, original);
         scoreHonestly(1);
         tallyInBatches(4);
-        assertFalse(arena.entryAt(task, 0).ranked, "the copy opened first");
-        assertTrue(arena.entryAt(task, 1).ranked);
-        uint32[] memory both = new uint32[](2);
-        vm.expectRevert(abi.encodeWithSelector(IArena.TooMany.selector, 2, 1));
-        arena.rank(task, 0, both);
-        vm.expectRevert(abi.encodeWithSelector(IArena.NotRankable.selector, 0));
-        arena.rank(task, 0, slice(both, 0, 1));
-        both[0] = 1;
-        arena.rank(task, 0, slice(both, 0, 1));
-        arena.payNodes(task, 0, slice(both, 0, 1));
+        assertTrue(entryOf(nodes[3]).scored, "the copy is scored");
+        assertEq(arena.flightOf(task).rankable, 1);
+        address[] memory both = new address[](2);
+        (both[0], both[1]) = (nodes[0], nodes[3]);
+        vm.expectRevert(abi.encodeWithSelector(IArena.NotAllRanked.selector, 2, 1));
+        arena.rank(task, both);
+        vm.expectRevert(abi.encodeWithSelector(IArena.NotRankable.selector, nodes[3]));
+        arena.rank(task, one(nodes[3]));
+        arena.rank(task, one(nodes[0]));
+        arena.payNodes(task, 0, 1, one(nodes[0]));
         assertEq(earned(nodes[0]), draw.nodeBudget);
         assertEq(earned(nodes[3]), 0);
     }
@@ -204,7 +203,7 @@ contract OutcomesTest is Referee {
         openSubmission(nodes[0], task, old);
         scoreHonestly(3);
         settleAndCompare();
-        assertEq(arena.entryAt(task, 0).rank, 1);
+        assertEq(orderOfRanked()[0], nodes[0]);
         assertEq(earned(nodes[1]), 0);
     }
 
@@ -220,13 +219,13 @@ contract OutcomesTest is Referee {
         scoreHonestly(2);
         settleAndCompare();
         for (uint256 i = 0; i < 2; ++i) {
-            Entry memory entry = arena.entryAt(task, i);
+            Entry memory entry = entryOf(nodes[i]);
             assertTrue(entry.scored);
-            assertEq(entry.rank + entry.stake, 0);
+            assertEq(entry.stake, 0);
             assertEq(earned(nodes[i]), 0);
         }
         assertEq(earned(nodes[2]) + earned(nodes[3]), draw.nodeBudget);
-        assertEq(arena.entryAt(task, 2).rank, 1);
+        assertEq(orderOfRanked()[0], nodes[2]);
     }
 
     function test_IfNoScoreCountsNoValidatorIsPaid() public {
@@ -237,7 +236,7 @@ contract OutcomesTest is Referee {
         }
         scoreHonestly(2);
         settle();
-        assertTrue(stage() == Stage.Idle, "ended with the last chunk weighed");
+        assertTrue(stage() == Stage.Idle, "ended with the last validator weighed");
         assertNothingPaid();
     }
 
@@ -297,14 +296,10 @@ contract OutcomesTest is Referee {
         assertSolvent();
     }
 
-    function earned(address operator) internal view returns (uint256) {
-        return vault.claimable(task, operator, operator);
-    }
-
     function assertNothingPaid() internal view {
-        (uint256 reserve, uint256 bounty) = vault.unspent(task);
-        assertEq(reserve + bounty, 2000e18, "all went back");
-        (,, uint256 credited,) = vault.liabilities();
-        assertEq(credited, 0);
+        assertEq(vault.bountyOf(task), 2000e18, "all went back");
+        for (uint256 i = 0; i < 4; ++i) {
+            assertEq(earned(nodes[i]) + earned(validators[i]), 0);
+        }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Entry, IArena, Phase, Stage, TaskParams} from "../src/interfaces/IArena.sol";
+import {IArena, Phase, Stage, Tally, TaskParams} from "../src/interfaces/IArena.sol";
 import {EpochFixture} from "./base/EpochFixture.sol";
 
 /// @notice Tasks without fresh data: an unchanged submission keeps its score, only what waits is scored (M-9).
@@ -13,7 +13,7 @@ contract StandingTest is EpochFixture {
         TaskParams memory p = defaultParams();
         p.freshData = false;
         populate(p, equalStakes(5, STAKE), equalStakes(3, STAKE));
-        fundTask(task, 2000e18, 0);
+        fundTask(task, 2000e18);
     }
 
     function test_UnchangedSubmissionsKeepTheirScores() public {
@@ -21,23 +21,22 @@ contract StandingTest is EpochFixture {
         scoreHonestly(1);
         assertEq(draw.listed, 5);
         settle();
-        uint256 first = earned(nodes[0]);
+        (uint256 first, uint256 firstBudget) = (earned(nodes[0]), draw.nodeBudget);
         uint256 validator = earned(validators[0]);
         assertGt(validator, 0);
 
         drawSeed(2);
         assertEq(draw.listed, 0);
         warpTo(2, Phase.Commit);
+        // Who reveals that it scored nothing, is paid nothing.
         commitScores(validators[0], new uint32[](0));
         warpTo(2, Phase.Reveal);
-        bytes32 root = sheets[validators[0]].root;
-        vm.expectRevert(abi.encodeWithSelector(IArena.NoSuchChunk.selector, 0, 0));
-        vm.prank(validators[0]);
-        arena.revealScores(task, SALT, root, 0, "", new bytes32[](0));
+        reveal(validators[0]);
         warpTo(2, Phase.Settle);
         settle();
         assertTrue(stage() == Stage.Idle);
-        assertEq(earned(nodes[0]), 2 * first, "ranked by the score that stands");
+        uint256 share = first * draw.nodeBudget / firstBudget;
+        assertApproxEqAbs(earned(nodes[0]) - first, share, 2, "ranked by the score that stands");
         assertEq(earned(validators[0]), validator, "nothing was scored");
     }
 
@@ -48,24 +47,46 @@ contract StandingTest is EpochFixture {
         replace(2, 2, 950_000_000);
         scoreHonestly(2);
         assertEq(draw.listed, 1);
-        assertEq(draw.list[0], 2);
+        assertEq(draw.list[0], nodes[2]);
         settle();
-        assertEq(arena.entryAt(task, 2).rank, 1);
-        assertEq(arena.entryAt(task, 0).rank, 2);
+        assertEq(orderOfRanked()[0], nodes[2]);
+        assertEq(orderOfRanked()[1], nodes[0]);
     }
 
-    function test_AMedianForAStandingScoreIsRefused() public {
+    /// @notice Of a submission that keeps its score, the settler says nothing that counts.
+    function test_AScoreThatStandsIsLeftAlone() public {
         submitAll(1, descendingScores(5));
         scoreHonestly(1);
         settle();
-        drawSeed(2);
-        warpTo(2, Phase.Settle);
-        uint32[] memory medians = new uint32[](5);
-        medians[3] = descendingScores(5)[3];
-        vm.expectRevert(abi.encodeWithSelector(IArena.WrongMedian.selector, 3, medians[3]));
-        arena.tally(task, 0, medians);
-        arena.tally(task, 0, new uint32[](5));
+        replace(2, 2, 950_000_000);
+        scoreHonestly(2);
+        Tally[] memory all = tallies();
+        // Also with the place and the revealers of the one that is scored.
+        (all[3].place, all[3].median, all[3].revealers) = (all[2].place, all[2].median, all[2].revealers);
+        (all[4].place, all[4].median, all[4].revealers) = (999, 1, hex"ffffffff");
+        arena.tally(task, all);
         assertTrue(stage() == Stage.Ranking);
+        assertEq(entryOf(nodes[3]).consensus, descendingScores(5)[3]);
+        assertEq(entryOf(nodes[3]).counted, 0);
+        assertEq(entryOf(nodes[4]).consensus, descendingScores(5)[4]);
+    }
+
+    function test_PartsOfAScoreThatStandsCountForNothing() public {
+        submitAll(1, descendingScores(5));
+        scoreHonestly(1);
+        settle();
+        replace(2, 2, 950_000_000);
+        scoreHonestly(2);
+        Tally memory part = tallyOf(nodes[2]);
+        (part.node, part.median) = (nodes[3], 950_000_000);
+        arena.tallyPart(task, part);
+        settle();
+        assertEq(entryOf(nodes[3]).consensus, descendingScores(5)[3]);
+        // Nor in the next epoch, when it is scored anew.
+        replace(3, 3, 100_000_000);
+        scoreHonestly(3);
+        settle();
+        assertEq(entryOf(nodes[3]).consensus, 100_000_000);
     }
 
     function test_WithoutQuorumASubmissionWaitsOn() public {
@@ -78,6 +99,100 @@ contract StandingTest is EpochFixture {
         assertEq(draw.listed, 5);
         settle();
         assertGt(earned(nodes[0]), 0);
+    }
+
+    function test_PlacesAreThoseOfTheQueue() public {
+        submitAll(1, descendingScores(5));
+        scoreHonestly(1);
+        settle();
+        replace(2, 4, 950_000_000);
+        replace(2, 2, 960_000_000);
+        scoreHonestly(2);
+        assertEq(draw.list[0], nodes[4]);
+        assertEq(draw.list[1], nodes[2]);
+        uint32[4] memory wrong = [uint32(1), 2, 4, type(uint32).max];
+        for (uint256 i = 0; i < wrong.length; ++i) {
+            Tally memory t = tallyOf(nodes[4]);
+            t.place = wrong[i];
+            vm.expectRevert(abi.encodeWithSelector(IArena.WrongPlace.selector, nodes[4], wrong[i]));
+            arena.tally(task, one(t));
+        }
+        settle();
+        assertTrue(stage() == Stage.Idle);
+    }
+
+    // ------------------------------------------------------------------ tallied again and again
+
+    /// @notice First without a quorum, so that it waits for the next epoch; then with one, so that it does not; then with
+    /// all scores. Each step may come from somebody else, and none of them may stop the next.
+    function test_ATallyWithAQuorumReplacesOneWithout() public {
+        submitAll(1, descendingScores(5));
+        scoreHonestly(1);
+        // Of three equal validators each one is a quorum by itself: nobody counted is none.
+        for (uint256 counted = 0; counted < 3; ++counted) {
+            for (uint256 i = 0; i < 5; ++i) {
+                arena.tally(task, one(firstOf(nodes[i], counted)));
+                assertEq(entryOf(nodes[i]).counted, counted);
+                assertEq(entryOf(nodes[i]).scored, counted != 0);
+            }
+            assertEq(arena.queueOf(task, false).length, counted == 0 ? 5 : 0, "waiting");
+            assertEq(arena.queueOf(task, true).length, 5, "on the list");
+            assertTrue(stage() == Stage.Scoring);
+        }
+        settle();
+        assertTrue(stage() == Stage.Idle);
+        assertEq(entryOf(nodes[1]).counted, 3);
+        drawSeed(2);
+        assertEq(draw.listed, 0);
+    }
+
+    function test_WhatWaitsAfterATallyWithoutQuorumWaitsOnce() public {
+        submitAll(1, descendingScores(5));
+        drawSeed(1);
+        warpTo(1, Phase.Settle);
+        arena.tally(task, one(tallyOf(nodes[3])));
+        arena.tally(task, one(tallyOf(nodes[3])));
+        settle();
+        assertEq(arena.queueOf(task, false).length, 5);
+        assertEq(arena.queueOf(task, false)[0], nodes[3]);
+        // What waits may be replaced: it keeps its place.
+        replace(2, 3, 990_000_000);
+        assertEq(arena.queueOf(task, false).length, 5);
+        scoreHonestly(2);
+        settle();
+        assertEq(orderOfRanked()[0], nodes[3]);
+    }
+
+    /// @notice A tally remembers the draw by its lowest byte alone.
+    function test_The256thDrawIsLikeAnyOther() public {
+        manyDraws(256);
+    }
+
+    function manyDraws(uint256 draws) internal {
+        TaskParams memory p = defaultParams();
+        (p.freshData, p.epochs) = (false, 300);
+        delete nodes;
+        delete validators;
+        populate(p, equalStakes(2, STAKE), equalStakes(1, STAKE));
+        fundTask(task, 300e18);
+        warpTo(1, Phase.Submit);
+        commitSubmission(nodes[0], task, "kept");
+        warpTo(1, Phase.Disclose);
+        openSubmission(nodes[0], task, "kept");
+        truth["kept"] = 1000;
+        scoreHonestly(1);
+        settle();
+        for (uint256 epoch = 2; epoch < draws; ++epoch) {
+            drawSeed(epoch);
+            warpTo(epoch, Phase.Settle);
+            settle();
+        }
+        replace(draws, 1, 2000);
+        scoreHonestly(draws);
+        assertEq(arena.flightOf(task).draws, draws);
+        settle();
+        assertTrue(stage() == Stage.Idle);
+        assertEq(orderOfRanked()[0], nodes[1]);
     }
 
     /// forge-config: default.fuzz.runs = 128
@@ -105,7 +220,7 @@ contract StandingTest is EpochFixture {
                 }
                 assertQueue();
             }
-            if (arena.entryCount(task) == 0) continue;
+            if (standing().length == 0) continue;
             drawSeed(epoch);
             playScores(epoch, random % 4);
             settle();
@@ -143,29 +258,42 @@ contract StandingTest is EpochFixture {
         warpTo(epoch, Phase.Submit);
     }
 
-    function stands(address node) internal view returns (bool) {
-        for (uint256 i = 0; i < arena.entryCount(task); ++i) {
-            if (arena.entryAt(task, i).node == node) return true;
+    /// @dev A tally by the first so many revealers.
+    function firstOf(address node, uint256 count) internal view returns (Tally memory t) {
+        t = tallyOf(node);
+        bytes memory all = t.revealers;
+        t.revealers = new bytes(4 * count);
+        for (uint256 i = 0; i < 4 * count; ++i) {
+            t.revealers[i] = all[i];
         }
-        return false;
+        if (count == 0) t.median = 0;
     }
 
+    function stands(address node) internal view returns (bool) {
+        return entryOf(node).number != 0;
+    }
+
+    /// @dev Each one waits at most once, and stands.
     function assertQueue() internal view {
-        uint256[] memory list = waiting();
-        for (uint256 i = 0; i < arena.entryCount(task); ++i) {
-            Entry memory entry = arena.entryAt(task, i);
-            if (entry.queued) assertEq(list[entry.queuePosition], i, "one place each");
+        address[] memory list = waiting();
+        for (uint256 i = 0; i < list.length; ++i) {
+            assertTrue(stands(list[i]), "what waits stands");
+            for (uint256 j = 0; j < i; ++j) {
+                assertTrue(list[i] != list[j], "one place each");
+            }
         }
     }
 
     function assertScoredOrWaiting() internal view {
-        for (uint256 i = 0; i < arena.entryCount(task); ++i) {
-            Entry memory entry = arena.entryAt(task, i);
-            assertTrue(entry.queued != entry.scored, "scored, or waiting");
+        address[] memory all = standing();
+        address[] memory list = waiting();
+        uint256 scored = 0;
+        for (uint256 i = 0; i < all.length; ++i) {
+            if (entryOf(all[i]).scored) ++scored;
         }
-    }
-
-    function earned(address operator) internal view returns (uint256) {
-        return vault.claimable(task, operator, operator);
+        assertEq(scored + list.length, all.length, "scored, or waiting");
+        for (uint256 i = 0; i < list.length; ++i) {
+            assertFalse(entryOf(list[i]).scored, "not both");
+        }
     }
 }

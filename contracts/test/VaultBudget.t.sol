@@ -1,217 +1,281 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IVault, Role} from "../src/interfaces/IVault.sol";
-import {BareToken, FeeToken, GenerousToken, ReentrantToken, RefusingToken} from "./base/HostileTokens.sol";
+import {Credit, IVault, Role, Terms, VaultConfig} from "../src/interfaces/IVault.sol";
 import {VaultFixture} from "./base/VaultFixture.sol";
 
-/// @notice Budgets: what an epoch may spend, what goes back, and what hostile tokens achieve.
+/// @notice Budgets: what an epoch may spend, what goes back, and who gets what a task leaves.
 contract VaultBudgetTest is VaultFixture {
     // ------------------------------------------------------------------ funding
 
     function test_FundsCountFromTheNextEpoch() public {
         warpTo(3);
         vm.expectEmit(address(vault));
-        emit IVault.Funded(TASK, 3, creator, 250, 80);
-        fund(250, 80);
+        emit IVault.Funded(TASK, 3, alice, 80);
+        fundAs(alice, 80);
+        assertEq(vault.contributionOf(TASK, alice), 80);
         vm.expectEmit(address(vault));
         emit IVault.BudgetOpened(TASK, 3, 0, 0);
         assertBudget(3, 0, 0);
-        // The bounty streams over epochs 4 to 10.
-        assertBudget(4, 100, 11);
+        // It streams over epochs 4 to 10.
+        assertBudget(4, 0, 11);
         assertExact();
     }
 
-    function test_EmissionIsCappedByTheReserve() public {
-        fund(250, 0);
-        stakeAs(node, Role.Node, 10);
-        uint96[4] memory emissions = [uint96(100), 100, 50, 0];
-        for (uint32 i = 0; i < 4; ++i) {
-            (uint256 emission, uint256 bounty) = vault.openBudget(TASK, i + 1);
-            assertEq(emission, emissions[i]);
-            assertEq(bounty, 0);
-            if (emission != 0) vault.credit(TASK, node, emission, emission);
-            vault.closeBudget(TASK);
-        }
+    function test_FundsOfSeveralEpochsCountOneAfterTheOther() public {
+        warpTo(1);
+        fund(100);
+        warpTo(2);
+        fund(900);
+        fund(900);
+        assertBudget(2, 0, 11);
+        assertBudget(3, 0, 237);
+        warpTo(5);
+        fund(600);
+        assertBudget(5, 0, 316);
+        assertBudget(9, 0, 1250);
         assertExact();
     }
 
     function test_BountyStreamsEvenlyOverWhatIsLeft() public {
-        fund(0, 103);
+        fund(103);
         stakeAs(node, Role.Node, 10);
         // 103 over 10 epochs; two of them stay idle, so the rest is shared by fewer. The last gets what is left.
         uint32[8] memory epochs = [uint32(1), 2, 5, 6, 7, 8, 9, 10];
         uint8[8] memory bounties = [10, 10, 13, 14, 14, 14, 14, 14];
         for (uint256 i = 0; i < 8; ++i) {
-            (, uint256 bounty) = vault.openBudget(TASK, epochs[i]);
+            warpTo(epochs[i]);
+            (, uint256 bounty) = open();
             assertEq(bounty, bounties[i]);
-            vault.credit(TASK, node, bounty, bounty);
-            vault.closeBudget(TASK);
+            credit(node, bounty, bounty);
+            close();
         }
-        (uint256 reserve, uint256 left) = vault.unspent(TASK);
-        assertEq(reserve + left, 0, "nothing is left");
+        assertEq(vault.bountyOf(TASK), 0, "nothing is left");
         assertExact();
     }
 
     function test_WhatIsNotPaidGoesBackInProportion() public {
-        fund(1000, 100);
+        emission.admit(TASK);
+        fundEmission(5000);
+        fund(900);
         stakeAs(node, Role.Node, 10);
-        vault.openBudget(TASK, 1);
-        (uint256 reserve, uint256 bounty) = vault.unspent(TASK);
-        assertEq(reserve, 900);
-        assertEq(bounty, 90);
-        vault.credit(TASK, node, 54, 54);
+        warpTo(2);
+        (uint256 emitted, uint256 bounty) = open();
+        assertEq(emitted, 1000);
+        assertEq(bounty, 100);
+        assertEq(vault.reserve(), 4000);
+        assertEq(vault.bountyOf(TASK), 800);
+        credit(node, 540, 540);
         vm.expectEmit(address(vault));
-        // 56 are left of 100 + 10: 50 go to the reserve, rounded down, the rest to the bounty.
-        emit IVault.BudgetSettled(TASK, 1, 54, 50, 6);
-        vault.closeBudget(TASK);
-        (reserve, bounty) = vault.unspent(TASK);
-        assertEq(reserve, 950);
-        assertEq(bounty, 96);
+        // 560 are left of 1000 + 100: 509 go to the reserve, rounded down, the rest to the bounty.
+        emit IVault.BudgetSettled(TASK, 2, 540, 509, 51);
+        close();
+        assertEq(vault.reserve(), 4509);
+        assertEq(vault.bountyOf(TASK), 851);
         assertExact();
     }
 
     function test_AnUnpaidEpochGivesAllBack() public {
-        fund(1000, 100);
+        fund(1000);
         payEpoch(1, node, 0, 0);
-        (uint256 reserve, uint256 bounty) = vault.unspent(TASK);
-        assertEq(reserve, 1000);
-        assertEq(bounty, 100);
+        assertEq(vault.bountyOf(TASK), 1000);
+        assertExact();
     }
 
     // ------------------------------------------------------------------ the open budget
 
     function test_OneBudgetIsOpenAtATime() public {
         expect(IVault.BudgetClosed.selector, abi.encode(TASK));
-        vault.credit(TASK, node, 0, 0);
+        vault.credit(TASK, new Credit[](0));
         expect(IVault.BudgetClosed.selector, abi.encode(TASK));
         vault.closeBudget(TASK);
-        vault.openBudget(TASK, 1);
+        warpTo(1);
+        open();
+        warpTo(2);
         expect(IVault.BudgetOpen.selector, abi.encode(TASK, 1));
-        vault.openBudget(TASK, 2);
-        vault.closeBudget(TASK);
+        vault.openBudget(TASK);
+        close();
+        warpTo(LAST_EPOCH + 1);
         expect(IVault.TaskOver.selector, abi.encode(TASK, LAST_EPOCH));
-        vault.openBudget(TASK, LAST_EPOCH + 1);
+        vault.openBudget(TASK);
     }
 
     function test_NobodyIsCreditedAboveTheBudget() public {
-        fund(100, 10);
+        fund(1010);
         stakeAs(node, Role.Node, 10);
-        vault.openBudget(TASK, 1);
+        warpTo(1);
+        open();
         expect(IVault.OverBudget.selector, abi.encode(TASK, 102, 101));
-        vault.credit(TASK, node, 102, 102);
-        vault.credit(TASK, node, 100, 100);
+        vault.credit(TASK, creditOf(102, 102));
+        credit(node, 100, 100);
         expect(IVault.OverBudget.selector, abi.encode(TASK, 2, 1));
-        vault.credit(TASK, node, 2, 0);
-        vault.credit(TASK, node, 1, 0);
-        expect(IVault.OverBudget.selector, abi.encode(TASK, type(uint256).max, 0));
-        vault.credit(TASK, node, type(uint256).max, 0);
-        vault.closeBudget(TASK);
+        vault.credit(TASK, creditOf(2, 0));
+        credit(node, 1, 0);
+        expect(IVault.OverBudget.selector, abi.encode(TASK, uint256(1), 0));
+        vault.credit(TASK, creditOf(1, type(uint96).max));
+        close();
         assertEq(claimAs(node, node), 101);
         assertExact();
     }
 
-    // ------------------------------------------------------------------ reclaiming
-
-    function test_TheCreatorReclaimsWhatIsLeftAfterTheEnd() public {
-        fund(1000, 100);
-        expect(IVault.NotCreator.selector, abi.encode(TASK, alice));
-        vm.prank(alice);
-        vault.reclaim(TASK);
-        warpTo(LAST_EPOCH);
-        expect(IVault.TaskNotOver.selector, abi.encode(TASK, LAST_EPOCH));
-        reclaim();
-
-        vault.openBudget(TASK, LAST_EPOCH);
-        warpTo(LAST_EPOCH + 1);
-        expect(IVault.BudgetOpen.selector, abi.encode(TASK, LAST_EPOCH));
-        reclaim();
-        vault.closeBudget(TASK);
-
-        uint256 before = token.balanceOf(creator);
-        vm.expectEmit(address(vault));
-        emit IVault.Reclaimed(TASK, creator, 1100);
-        assertEq(reclaim(), 1100);
-        assertEq(token.balanceOf(creator) - before, 1100);
-        expect(IVault.NothingToReclaim.selector, abi.encode(TASK));
-        reclaim();
+    function test_OneBatchIsCheckedByItsSum() public {
+        fund(1000);
+        stakeAs(node, Role.Node, 10);
+        stakeAs(validator, Role.Validator, 20);
+        warpTo(1);
+        open();
+        Credit[] memory credits = new Credit[](2);
+        credits[0] = Credit({operator: node, withDelegation: 60, withoutDelegation: 60});
+        credits[1] = Credit({operator: validator, withDelegation: 41, withoutDelegation: 0});
+        expect(IVault.OverBudget.selector, abi.encode(TASK, 101, 100));
+        vault.credit(TASK, credits);
+        credits[1].withDelegation = 40;
+        vault.credit(TASK, credits);
+        openLeft = 0;
+        assertEq(vault.claimable(TASK, node, node), 60);
+        assertEq(vault.claimable(TASK, validator, validator), 40);
+        close();
         assertExact();
     }
 
-    // ------------------------------------------------------------------ hostile tokens
+    // ------------------------------------------------------------------ the bond and the end
 
-    function test_ATokenThatDeliversAnotherAmountIsRefused() public {
-        refused(new FeeToken(), abi.encodeWithSelector(IVault.TokenAmountMismatch.selector, 50, 49));
-        refused(new GenerousToken(), abi.encodeWithSelector(IVault.TokenAmountMismatch.selector, 50, 51));
-        RefusingToken refusing = new RefusingToken();
-        refused(refusing, abi.encodeWithSignature("SafeERC20FailedOperation(address)", refusing));
+    function test_ATaskLocksTheBondOfItsCreator() public {
+        uint256 before = token.balanceOf(creator);
+        vm.expectEmit(address(vault));
+        emit IVault.TaskRegistered(2, terms(), BOND);
+        vault.register(2, terms());
+        assertEq(before - token.balanceOf(creator), BOND);
+        warpTo(LAST_EPOCH + 1);
+        vm.expectEmit(address(vault));
+        emit IVault.Reclaimed(TASK, creator, 0, BOND);
+        assertEq(reclaimAs(creator), BOND);
+        expect(IVault.NothingToReclaim.selector, abi.encode(TASK));
+        reclaimAs(creator);
+        expect(IVault.NothingToReclaim.selector, abi.encode(TASK));
+        reclaimAs(alice);
     }
 
-    function test_ATokenCannotReenter() public {
-        ReentrantToken hostile = new ReentrantToken();
-        IVault other = vaultOf(hostile);
-        hostile.mint(alice, 1000);
-        vm.startPrank(alice);
-        other.stake(TASK, Role.Node, 50);
-        other.unstake(TASK, 10);
-        vm.stopPrank();
-        warpTo(4);
-        bytes[8] memory calls = [
-            abi.encodeCall(IVault.stake, (TASK, Role.Node, 1)),
-            abi.encodeCall(IVault.unstake, (TASK, 1)),
-            abi.encodeCall(IVault.delegate, (TASK, alice, 1)),
-            abi.encodeCall(IVault.undelegate, (TASK, alice, 1)),
-            abi.encodeCall(IVault.fund, (TASK, 1, 1)),
-            abi.encodeCall(IVault.withdraw, (1)),
-            abi.encodeCall(IVault.claim, (TASK, alice)),
-            abi.encodeCall(IVault.reclaim, (TASK))
-        ];
-        for (uint256 i = 0; i < calls.length; ++i) {
-            hostile.arm(address(other), calls[i]);
-            vm.expectRevert(abi.encodeWithSignature("ReentrancyGuardReentrantCall()"));
-            vm.prank(alice);
-            other.stake(TASK, Role.Node, 50);
-            vm.expectRevert(abi.encodeWithSignature("ReentrancyGuardReentrantCall()"));
-            vm.prank(alice);
-            other.withdraw(1);
-        }
+    function test_WithoutTheBondThereIsNoTask() public {
+        Terms memory t = terms();
+        t.creator = makeAddr("poor");
+        vm.expectRevert();
+        vault.register(2, t);
+    }
+
+    function test_FundersReclaimInProportionWhateverTheOrder() public {
+        fundAs(creator, 300);
+        fundAs(alice, 500);
+        fundAs(bob, 200);
+        stakeAs(node, Role.Node, 10);
+        payEpoch(1, node, 97, 97);
+        warpTo(LAST_EPOCH);
+        expect(IVault.TaskNotOver.selector, abi.encode(TASK, LAST_EPOCH));
+        reclaimAs(alice);
+        open();
+        warpTo(LAST_EPOCH + 1);
+        expect(IVault.BudgetOpen.selector, abi.encode(TASK, LAST_EPOCH));
+        reclaimAs(alice);
+        close();
+
+        // 903 are left. In which order they ask makes no difference.
+        uint256 snapshot = vm.snapshotState();
+        assertEq(reclaimAs(alice), 451);
+        assertEq(reclaimAs(creator), 270 + BOND);
+        assertEq(reclaimAs(bob), 180);
+        expect(IVault.NothingToReclaim.selector, abi.encode(TASK));
+        reclaimAs(alice);
+        assertEq(vault.contributionOf(TASK, alice), 0);
+        vm.revertToState(snapshot);
+        assertEq(reclaimAs(bob), 180);
+        assertEq(reclaimAs(creator), 270 + BOND);
+        assertEq(reclaimAs(alice), 451);
+    }
+
+    function test_AShortenedTaskEndsEarlierAndStreamsOnAtItsRate() public {
+        fund(1000);
+        warpTo(2);
+        vm.expectEmit(address(vault));
+        emit IVault.TaskShortened(TASK, 5);
+        vault.shorten(TASK, 5);
+        assertEq(vault.termsOf(TASK).lastEpoch, 5);
+        expect(IVault.TaskOver.selector, abi.encode(TASK, 5));
+        vault.shorten(TASK, 5);
+        assertBudget(2, 0, 111);
+        warpTo(5);
+        expect(IVault.TaskOver.selector, abi.encode(TASK, 5));
+        fund(1);
+        warpTo(6);
+        assertEq(reclaimAs(creator), 1000 + BOND);
+        assertEq(token.balanceOf(address(vault)), 0);
+    }
+
+    function test_WithoutABondTheCreatorGetsNone() public {
+        (vault, emission) = deploy(freeConfig(), emissionConfig());
+        vault.register(TASK, terms());
+        warpTo(LAST_EPOCH + 1);
+        expect(IVault.NothingToReclaim.selector, abi.encode(TASK));
+        reclaimAs(creator);
     }
 
     function test_GivenTokensBelongToNobody() public {
         token.mint(address(vault), 77);
-        fund(10, 0);
+        fund(10);
         warpTo(LAST_EPOCH + 1);
-        assertEq(reclaim(), 10);
+        assertEq(reclaimAs(creator), 10 + BOND);
         assertEq(token.balanceOf(address(vault)), 77);
+    }
+
+    /// @notice Whatever was given and spent, the funders together get all that is left, but for less than a unit each.
+    function testFuzz_FundersShareAllThatIsLeft(uint96 first, uint96 second, uint96 third, uint256 spent)
+        public
+    {
+        first = uint96(bound(first, 1, WEALTH));
+        second = uint96(bound(second, 1, WEALTH));
+        third = uint96(bound(third, 1, WEALTH));
+        fundAs(alice, first);
+        fundAs(bob, second);
+        fundAs(node, third);
+        stakeAs(validator, Role.Validator, 20);
+        warpTo(LAST_EPOCH);
+        (, uint256 bounty) = open();
+        assertEq(bounty, uint256(first) + second + third);
+        spent = bound(spent, 0, bounty);
+        credit(validator, spent, spent);
+        close();
+        warpTo(LAST_EPOCH + 1);
+        uint256 got = reclaimIfAny(alice) + reclaimIfAny(bob) + reclaimIfAny(node);
+        assertLe(got, bounty - spent);
+        assertGe(got + 2, bounty - spent);
     }
 
     // ------------------------------------------------------------------ parts
 
-    function assertBudget(uint32 epoch, uint256 emission, uint256 bounty) internal {
-        (uint256 e, uint256 b) = vault.openBudget(TASK, epoch);
-        assertEq(e, emission, "emission");
+    function freeConfig() internal view returns (VaultConfig memory c) {
+        c = vaultConfig();
+        c.bond = 0;
+    }
+
+    function reclaimIfAny(address who) internal returns (uint256) {
+        if (vault.bountyOf(TASK) == 0) return 0;
+        vm.prank(who);
+        try vault.reclaim(TASK) returns (uint256 amount) {
+            return amount;
+        } catch {
+            return 0;
+        }
+    }
+
+    function creditOf(uint96 with_, uint96 without) internal view returns (Credit[] memory credits) {
+        credits = new Credit[](1);
+        credits[0] = Credit({operator: node, withDelegation: with_, withoutDelegation: without});
+    }
+
+    function assertBudget(uint32 epoch, uint256 emission_, uint256 bounty) internal {
+        warpTo(epoch);
+        (uint256 e, uint256 b) = open();
+        assertEq(e, emission_, "emission");
         assertEq(b, bounty, "bounty");
-        vault.closeBudget(TASK);
-    }
-
-    function reclaim() internal returns (uint256) {
-        vm.prank(creator);
-        return vault.reclaim(TASK);
-    }
-
-    function vaultOf(BareToken hostile) internal returns (IVault other) {
-        other = newVault(address(hostile), address(this), GENESIS, EPOCH, UNBONDING);
-        other.register(TASK, terms());
-    }
-
-    function refused(BareToken hostile, bytes memory reason) internal {
-        IVault other = vaultOf(hostile);
-        hostile.mint(alice, 1000);
-        vm.startPrank(alice);
-        vm.expectRevert(reason);
-        other.stake(TASK, Role.Node, 50);
-        vm.expectRevert(reason);
-        other.fund(TASK, 20, 30);
-        vm.stopPrank();
+        close();
     }
 }

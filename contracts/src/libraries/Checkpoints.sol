@@ -6,7 +6,7 @@ struct Trace {
     uint256[] points;
 }
 
-/// @title Checkpoints: values as they count in an epoch
+/// @title Checkpoints: values as they count in an epoch, for what changes rarely
 /// @notice A point is `epoch << 224 | value`; epochs rise strictly, so points rise strictly too.
 library Checkpoints {
     uint256 internal constant MAX_VALUE = type(uint224).max;
@@ -30,15 +30,6 @@ library Checkpoints {
         trace.points.push(point);
     }
 
-    /// @notice Forgets what was set for `epoch` and later.
-    function dropFrom(Trace storage trace, uint256 epoch) internal {
-        uint256 length = trace.points.length;
-        while (length != 0 && trace.points[length - 1] >> 224 >= epoch) {
-            trace.points.pop();
-            --length;
-        }
-    }
-
     /// @notice The newest value, whichever epoch it counts from; 0 if none was set.
     function latest(Trace storage trace) internal view returns (uint256) {
         uint256 length = trace.points.length;
@@ -47,35 +38,13 @@ library Checkpoints {
 
     /// @notice The value in `epoch`; 0 before the first one.
     function valueAt(Trace storage trace, uint256 epoch) internal view returns (uint256 value) {
-        (, value) = pointAt(trace, epoch);
-    }
-
-    /// @notice The value in `epoch` and the epoch from which it counts; zeros before the first one.
-    function pointAt(Trace storage trace, uint256 epoch)
-        internal
-        view
-        returns (uint256 since, uint256 value)
-    {
         uint256 low = 0;
         uint256 high = trace.points.length;
-        // Nearly every question is about one of the last two points.
-        if (high != 0) {
-            uint256 last = trace.points[high - 1];
-            if (last >> 224 <= epoch) return (last >> 224, last & MAX_VALUE);
-            --high;
-        }
-        if (high != 0) {
-            uint256 previous = trace.points[high - 1];
-            if (previous >> 224 <= epoch) return (previous >> 224, previous & MAX_VALUE);
-            --high;
-        }
         while (low < high) {
             uint256 middle = (low + high) / 2;
             if (trace.points[middle] >> 224 <= epoch) low = middle + 1;
             else high = middle;
         }
-        if (low == 0) return (0, 0);
-        uint256 found = trace.points[low - 1];
-        return (found >> 224, found & MAX_VALUE);
+        return low == 0 ? 0 : trace.points[low - 1] & MAX_VALUE;
     }
 }

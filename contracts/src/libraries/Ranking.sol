@@ -14,17 +14,31 @@ library Ranking {
     function integralWad(uint256 x, uint256 phiWad) internal pure returns (uint256) {
         if (x == 0) return 0;
         if (x >= WAD) return WAD;
-        return Math.min(WAD, _complement(x, phiWad) * WAD / _complement(WAD, phiWad));
+        return _integral(x, phiWad, integralScale(phiWad));
+    }
+
+    /// @notice 1 − exp(−1/φ): the denominator of F, taken once for many nodes.
+    function integralScale(uint256 phiWad) internal pure returns (uint256) {
+        return _complement(WAD, phiWad);
+    }
+
+    function _integral(uint256 x, uint256 phiWad, uint256 scale) private pure returns (uint256) {
+        if (x == 0) return 0;
+        if (x >= WAD) return WAD;
+        return Math.min(WAD, _complement(x, phiWad) * WAD / scale);
     }
 
     /// @notice ⌊B·F(stakeUpTo/total)⌋: what all nodes within the best `stakeUpTo` of the ranked stake earn together.
     /// @dev Never falls in `stakeUpTo`, and is exactly `budget` at `total`.
-    function integralCumulative(uint256 budget, uint256 stakeUpTo, uint256 total, uint256 phiWad)
-        internal
-        pure
-        returns (uint256)
-    {
-        return Math.fullMulDiv(budget, integralWad(Math.fullMulDiv(stakeUpTo, WAD, total), phiWad), WAD);
+    /// @param scale that of `integralScale`.
+    function integralCumulative(
+        uint256 budget,
+        uint256 stakeUpTo,
+        uint256 total,
+        uint256 phiWad,
+        uint256 scale
+    ) internal pure returns (uint256) {
+        return Math.fullMulDiv(budget, _integral(Math.fullMulDiv(stakeUpTo, WAD, total), phiWad, scale), WAD);
     }
 
     /// @notice What a node would earn without its delegated stake, all else unchanged (M-6).
@@ -36,12 +50,13 @@ library Ranking {
         uint256 stake,
         uint256 direct,
         uint256 total,
-        uint256 phiWad
+        uint256 phiWad,
+        uint256 scale
     ) internal pure returns (uint256) {
         if (direct == 0) return 0;
         uint256 reduced = total - stake + direct;
-        uint256 upper = integralCumulative(budget, above + direct, reduced, phiWad);
-        return Math.zeroFloorSub(upper, integralCumulative(budget, above, reduced, phiWad));
+        uint256 upper = integralCumulative(budget, above + direct, reduced, phiWad, scale);
+        return Math.zeroFloorSub(upper, integralCumulative(budget, above, reduced, phiWad, scale));
     }
 
     /// @dev 1 − exp(−x/φ) in WAD, for x at most WAD.

@@ -3,13 +3,32 @@ pragma solidity ^0.8.28;
 
 import {FixedPointMathLib as Math} from "solady/src/utils/FixedPointMathLib.sol";
 
-/// @title Rewards: budgets, validators' weights, and the split between operator and delegators (M-2, M-3, M-6, M-8)
+/// @title Rewards: budgets, validators' weights, fees, and the split between operator and delegators
+/// @dev M-2, M-3, M-6, M-8, M-14, M-15.
 /// @notice Twin of `rewards` and `budget` in the Rust crate `mechanism`, bit for bit. Rules: `docs/mechanism.md`.
 library Rewards {
     uint256 private constant WAD = 1e18;
 
     /// @notice λ: how much faster a validator's weight falls than its distance grows (M-8).
     uint256 internal constant LAMBDA = 4;
+
+    /// @notice What all tasks together may emit in `epoch`: `initial`, times `decayWad` after each `period` epochs; rounds
+    /// down (M-2). Nothing in epoch 0.
+    /// @dev The power rounds each of its squarings to the nearest, halves up.
+    /// @param decayWad above 0 and at most WAD; @param period at least 1.
+    function emission(uint256 initial, uint256 decayWad, uint256 period, uint256 epoch)
+        internal
+        pure
+        returns (uint256)
+    {
+        if (epoch == 0) return 0;
+        return Math.fullMulDiv(initial, Math.rpow(decayWad, (epoch - 1) / period, WAD), WAD);
+    }
+
+    /// @notice The treasury's part of a claim (M-14); rounds down.
+    function fee(uint256 amount, uint256 feeWad) internal pure returns (uint256) {
+        return Math.fullMulDiv(amount, feeWad, WAD);
+    }
 
     /// @notice Effective stake: direct + ε·delegated; rounds down.
     function effective(uint256 direct, uint256 delegated, uint256 epsilonWad)
@@ -73,14 +92,14 @@ library Rewards {
 
     /// @notice What an epoch did not pay goes back where it came from, in proportion (M-15); the reserve's part rounds
     /// down, the bounty gets the rest.
-    function returnUnpaid(uint256 emission, uint256 bounty, uint256 paid)
+    function returnUnpaid(uint256 emission_, uint256 bounty, uint256 paid)
         internal
         pure
         returns (uint256 toReserve, uint256 toBounty)
     {
-        uint256 budget = emission + bounty;
+        uint256 budget = emission_ + bounty;
         uint256 rest = budget - paid;
-        toReserve = proportional(rest, emission, budget);
+        toReserve = proportional(rest, emission_, budget);
         toBounty = rest - toReserve;
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Entry, IArena, Phase, Stage, TaskParams} from "../../src/interfaces/IArena.sol";
-import {Role} from "../../src/interfaces/IVault.sol";
+import {Entry, Flight, Phase, Stage, Tally, TaskParams} from "../../src/interfaces/IArena.sol";
+import {Role, Stake} from "../../src/interfaces/IVault.sol";
 import {Assignment} from "../../src/libraries/Assignment.sol";
 import {Commitment} from "../../src/libraries/Commitment.sol";
 import {Rewards} from "../../src/libraries/Rewards.sol";
@@ -13,16 +13,14 @@ import {Vm} from "./Vm.sol";
 /// medians and the order by its own simple code, independent of the contract's.
 abstract contract EpochFixture is ArenaFixture {
     uint32 internal constant ABSTAIN = type(uint32).max;
-    uint256 internal constant CHUNK = 128;
 
-    /// @dev What a validator reported for the entries it drew, in the order of the draw.
+    /// @dev What a validator reported for the submissions it drew, in the order of the draw.
     struct Sheet {
-        bytes32 root;
-        uint256[] entries;
+        address[] nodes;
         uint32[] scores;
     }
 
-    /// @dev The epoch in flight as its draw announced it, and the list that is scored.
+    /// @dev The epoch in flight as its draw left it, and the nodes whose submissions are scored.
     struct Draw {
         uint256 epoch;
         bytes32 seed;
@@ -31,10 +29,12 @@ abstract contract EpochFixture is ArenaFixture {
         uint256 validatorStake;
         uint256 nodeBudget;
         uint256 validatorBudget;
-        uint256[] list;
+        address[] list;
     }
 
+    /// @dev One score. `revealer` counts reveals in their order.
     struct Vote {
+        uint256 revealer;
         uint256 weight;
         uint32 score;
     }
@@ -47,15 +47,15 @@ abstract contract EpochFixture is ArenaFixture {
 
     /// @dev What an honest validator finds for a content hash.
     mapping(bytes32 contentHash => uint32) internal truth;
-    mapping(address validator => Sheet) internal sheets;
-    /// @dev What was revealed for an entry, without abstentions.
-    mapping(uint256 epoch => mapping(uint256 entry => Vote[])) internal votes;
+    mapping(uint256 task => mapping(address validator => Sheet)) internal sheets;
+    /// @dev What was revealed for a submission, without abstentions.
+    mapping(uint256 task => mapping(uint256 epoch => mapping(address node => Vote[]))) private votes;
     /// @dev Validators that revealed in this epoch, in order.
     address[] internal revealers;
 
     // ------------------------------------------------------------------ participants
 
-    /// @notice A task with nodes and validators that count from epoch 1 on.
+    /// @notice A task with nodes and validators that count from the next epoch on.
     function populate(
         TaskParams memory params_,
         uint256[] memory nodeStakes,
@@ -110,37 +110,47 @@ abstract contract EpochFixture is ArenaFixture {
         return descendingScores(count, 50_000_000);
     }
 
+    function entryOf(address node) internal view returns (Entry memory entry) {
+        (entry,) = arena.entryOf(task, node);
+    }
+
+    function earned(address operator) internal view returns (uint256) {
+        return earned(task, operator);
+    }
+
     // ------------------------------------------------------------------ scores
 
     function drawSeed(uint256 epoch) internal {
         warpTo(epoch, Phase.Seed);
+        drawNow(epoch);
+    }
+
+    function drawNow(uint256 epoch) internal virtual {
         vm.prevrandao(keccak256(abi.encode("randomness", epoch)));
         delete revealers;
         draw.epoch = epoch;
         draw.list = waiting();
-        vm.recordLogs();
         draw.seed = arena.drawSeed(task);
-        Vm.Log memory log = lastLog(IArena.SeedDrawn.selector);
-        bytes32 seed;
-        (seed, draw.entries, draw.listed, draw.validatorStake, draw.nodeBudget, draw.validatorBudget) =
-            abi.decode(log.data, (bytes32, uint256, uint256, uint256, uint256, uint256));
-        assertEq(seed, draw.seed, "the event tells the seed");
-        assertEq(draw.listed, draw.list.length, "the event tells the list's length");
+        readDraw();
     }
 
-    /// @notice What the next seed puts on the list: all entries, or what waits to be scored.
-    function waiting() internal view returns (uint256[] memory list) {
-        uint256 count = arena.entryCount(task);
-        uint256 length = 0;
-        for (uint256 i = 0; i < count; ++i) {
-            if (params.freshData || arena.entryAt(task, i).queued) ++length;
-        }
-        list = new uint256[](length);
-        for (uint256 i = 0; i < count; ++i) {
-            Entry memory entry = arena.entryAt(task, i);
-            if (params.freshData) list[i] = i;
-            else if (entry.queued) list[entry.queuePosition] = i;
-        }
+    /// @dev What the draw fixed.
+    function readDraw() internal {
+        Flight memory f = arena.flightOf(task);
+        assertEq(f.seed, draw.seed, "the seed");
+        assertEq(f.listed, draw.list.length, "what is to be scored");
+        (draw.entries, draw.listed, draw.validatorStake) = (f.entries, f.listed, f.validatorStake);
+        (draw.nodeBudget, draw.validatorBudget) = (f.nodeBudget, f.validatorBudget);
+    }
+
+    /// @notice The nodes with a standing submission.
+    function standing() internal view returns (address[] memory) {
+        return arena.listOf(task, 0, type(uint256).max);
+    }
+
+    /// @notice What the next seed puts on the list: all submissions, or what waits to be scored.
+    function waiting() internal view returns (address[] memory) {
+        return params.freshData ? standing() : arena.queueOf(task, false);
     }
 
     function lastLog(bytes32 topic) internal returns (Vm.Log memory) {
@@ -151,12 +161,13 @@ abstract contract EpochFixture is ArenaFixture {
         revert("no such log");
     }
 
-    /// @notice The entries that a validator drew, in the order of the draw.
-    function drawn(address validator) internal view returns (uint256[] memory entries) {
+    /// @notice The nodes whose submissions a validator drew, in the order of the draw.
+    function drawn(address validator) internal view returns (address[] memory found) {
         bytes32 key = Assignment.key(draw.seed, task, draw.epoch, validator);
-        entries = new uint256[](assigned(validator));
-        for (uint256 i = 0; i < entries.length; ++i) {
-            entries[i] = draw.list[Assignment.image(key, draw.listed, i)];
+        Assignment.Grid memory grid = Assignment.grid(draw.listed);
+        found = new address[](assigned(validator));
+        for (uint256 i = 0; i < found.length; ++i) {
+            found[i] = draw.list[Assignment.image(grid, key, i)];
         }
     }
 
@@ -167,16 +178,21 @@ abstract contract EpochFixture is ArenaFixture {
     }
 
     function effectiveStake(address operator, uint256 epoch) internal view returns (uint256) {
-        (uint256 direct, uint256 delegated) = vault.stakeAt(task, operator, epoch);
-        return Rewards.effective(direct, delegated, params.epsilonWad);
+        Stake memory stake = vault.stakeAt(task, operator, epoch);
+        return Rewards.effective(stake.direct, stake.delegated, params.epsilonWad);
+    }
+
+    function directStake(address operator, uint256 epoch) internal view returns (uint256) {
+        return vault.stakeAt(task, operator, epoch).direct;
     }
 
     /// @notice The true scores of what a validator drew.
     function honest(address validator) internal view returns (uint32[] memory scores) {
-        uint256[] memory entries = drawn(validator);
-        scores = new uint32[](entries.length);
-        for (uint256 i = 0; i < entries.length; ++i) {
-            scores[i] = truth[arena.entryAt(task, entries[i]).contentHash];
+        address[] memory mine = drawn(validator);
+        scores = new uint32[](mine.length);
+        for (uint256 i = 0; i < scores.length; ++i) {
+            (, bytes32 contentHash) = arena.entryOf(task, mine[i]);
+            scores[i] = truth[contentHash];
         }
     }
 
@@ -188,45 +204,41 @@ abstract contract EpochFixture is ArenaFixture {
     }
 
     function commitScores(address validator, uint32[] memory scores) internal {
-        uint256[] memory entries = drawn(validator);
-        bytes32 root = rootOf(leavesOf(entries, scores));
-        sheets[validator] = Sheet({root: root, entries: entries, scores: scores});
-        bytes32 commitment =
-            Commitment.scores(block.chainid, address(arena), task, draw.epoch, validator, SALT, root);
+        sheets[task][validator] = Sheet({nodes: drawn(validator), scores: scores});
+        bytes32 commitment = scoresCommitment(validator, SALT, packed(scores));
         vm.prank(validator);
         arena.commitScores(task, commitment);
     }
 
-    function reveal(address validator) internal {
-        uint256 chunks = (sheets[validator].scores.length + CHUNK - 1) / CHUNK;
-        for (uint256 chunk = 0; chunk < chunks; ++chunk) {
-            revealChunk(validator, chunk);
-        }
+    function scoresCommitment(address validator, bytes32 salt, bytes memory scores)
+        internal
+        view
+        returns (bytes32)
+    {
+        return Commitment.scores(
+            block.chainid, address(arena), task, draw.epoch, validator, salt, draw.seed, scores
+        );
     }
 
-    function revealChunk(address validator, uint256 chunk) internal {
-        Sheet memory sheet = sheets[validator];
-        bytes32[] memory proof = proofOf(leavesOf(sheet.entries, sheet.scores), chunk);
-        bytes memory scores = packed(sheet.scores, chunk);
+    function reveal(address validator) internal {
+        bytes memory scores = packed(sheets[task][validator].scores);
         vm.prank(validator);
-        arena.revealScores(task, SALT, sheet.root, chunk, scores, proof);
-        countReveal(validator, chunk);
+        arena.revealScores(task, SALT, scores);
+        countReveal(validator);
     }
 
     /// @dev Keeps what the settlement needs to know of a reveal.
-    function countReveal(address validator, uint256 chunk) internal {
-        Sheet memory sheet = sheets[validator];
-        bool known = false;
-        for (uint256 i = 0; i < revealers.length; ++i) {
-            known = known || revealers[i] == validator;
+    function countReveal(address validator) internal {
+        Sheet memory sheet = sheets[task][validator];
+        if (sheet.scores.length != 0) {
+            uint256 omega = effectiveStake(validator, draw.epoch) * draw.listed / sheet.scores.length;
+            for (uint256 i = 0; i < sheet.scores.length; ++i) {
+                if (sheet.scores[i] == ABSTAIN) continue;
+                Vote memory vote = Vote(revealers.length, omega, sheet.scores[i]);
+                votes[task][draw.epoch][sheet.nodes[i]].push(vote);
+            }
         }
-        if (!known) revealers.push(validator);
-
-        uint256 omega = effectiveStake(validator, draw.epoch) * draw.listed / sheet.entries.length;
-        for (uint256 i = chunk * CHUNK; i < sheet.scores.length && i < (chunk + 1) * CHUNK; ++i) {
-            if (sheet.scores[i] == ABSTAIN) continue;
-            votes[draw.epoch][sheet.entries[i]].push(Vote({weight: omega, score: sheet.scores[i]}));
-        }
+        revealers.push(validator);
     }
 
     /// @notice All validators score honestly, from the draw of the seed to the last reveal.
@@ -251,43 +263,70 @@ abstract contract EpochFixture is ArenaFixture {
 
     function settleInBatches(uint256 batch) internal {
         tallyInBatches(batch);
-        uint32[] memory order = orderOfRanked();
-        for (uint256 from = 0; from < order.length; from += least(batch, order.length - from)) {
-            arena.rank(task, from, slice(order, from, batch));
-        }
-        for (uint256 from = 0; from < order.length; from += least(batch, order.length - from)) {
-            arena.payNodes(task, from, slice(order, from, batch));
-        }
-        weighAll();
-        // Without any weight the epoch has ended already: there is no validator to pay.
-        if (stage() == Stage.Idle) return;
-        for (uint256 from = 0; from < revealers.length; from += least(batch, revealers.length - from)) {
-            arena.payValidators(task, from, least(batch, revealers.length - from));
-        }
+        if (stage() == Stage.Ranking) arena.rank(task, orderOfRanked());
+        payInBatches(batch);
     }
 
     function tallyInBatches(uint256 batch) internal {
-        uint32[] memory medians = expectedMedians();
-        for (uint256 from = 0; from < medians.length; from += least(batch, medians.length - from)) {
-            arena.tally(task, from, slice(medians, from, batch));
+        Tally[] memory all = tallies();
+        for (uint256 from = 0; from < all.length; from += least(batch, all.length - from)) {
+            // Others may have done the rest before.
+            if (stage() != Stage.Scoring) return;
+            arena.tally(task, slice(all, from, batch));
         }
     }
 
-    function weighAll() internal {
-        for (uint256 i = 0; i < revealers.length; ++i) {
-            uint256 chunks = (sheets[revealers[i]].scores.length + CHUNK - 1) / CHUNK;
-            for (uint256 chunk = 0; chunk < chunks; ++chunk) {
-                arena.weigh(task, revealers[i], chunk, packed(sheets[revealers[i]].scores, chunk));
-            }
+    /// @dev Others may have done a part before, so that each step may be the last one.
+    function payInBatches(uint256 batch) internal {
+        address[] memory order = orderOfRanked();
+        uint256 count = order.length;
+        for (uint256 from = 0; from < count && stage() == Stage.Paying; from += least(batch, count - from)) {
+            arena.payNodes(task, from, least(batch, count - from), order);
+        }
+        count = revealers.length;
+        for (uint256 from = 0; from < count && stage() == Stage.Paying; from += least(batch, count - from)) {
+            arena.weigh(task, from, least(batch, count - from));
+        }
+        // Without any weight the epoch has ended already: there is no validator to pay.
+        for (uint256 from = 0; from < count && stage() == Stage.Paying; from += least(batch, count - from)) {
+            arena.payValidators(task, from, least(batch, count - from));
         }
     }
 
-    /// @notice The lower weighted median of every entry (M-7), by trying each reveal; 0 without quorum.
-    function expectedMedians() internal view returns (uint32[] memory medians) {
-        medians = new uint32[](arena.entryCount(task));
-        for (uint256 entry = 0; entry < medians.length; ++entry) {
-            medians[entry] = medianOf(votes[draw.epoch][entry]);
+    /// @notice What there is to say of every standing submission, in the order of the list.
+    function tallies() internal view returns (Tally[] memory all) {
+        address[] memory list = standing();
+        all = new Tally[](list.length);
+        for (uint256 i = 0; i < list.length; ++i) {
+            all[i] = tallyOf(list[i]);
         }
+    }
+
+    function tallyOf(address node) internal view returns (Tally memory) {
+        Vote[] memory cast = votesFor(node);
+        return Tally({node: node, place: placeOf(node), median: medianOf(cast), revealers: revealersOf(cast)});
+    }
+
+    /// @notice A node's place on the list that is scored; 0 if it is not on it.
+    function placeOf(address node) internal view returns (uint32) {
+        if (params.freshData) return entryOf(node).place;
+        for (uint256 i = 0; i < draw.list.length; ++i) {
+            if (draw.list[i] == node) return uint32(i);
+        }
+        return 0;
+    }
+
+    function votesFor(address node) internal view returns (Vote[] memory) {
+        return votes[task][draw.epoch][node];
+    }
+
+    /// @notice Indices of those who scored a submission, four bytes each.
+    function revealersOf(Vote[] memory cast) internal pure returns (bytes memory) {
+        uint32[] memory indices = new uint32[](cast.length);
+        for (uint256 i = 0; i < cast.length; ++i) {
+            indices[i] = uint32(cast[i].revealer);
+        }
+        return packed(indices);
     }
 
     /// @notice Whether the revealed weight reaches a third of all validators' (M-7).
@@ -302,6 +341,7 @@ abstract contract EpochFixture is ArenaFixture {
         }
     }
 
+    /// @notice The lower weighted median (M-7), by trying each score; 0 without quorum.
     function medianOf(Vote[] memory cast) internal view returns (uint32 median) {
         if (!hasQuorum(cast)) return 0;
         uint256 total = weightOf(cast);
@@ -315,14 +355,14 @@ abstract contract EpochFixture is ArenaFixture {
         }
     }
 
-    /// @notice The entries that the tally found rankable: by score, best first, then by commitment number.
-    function orderOfRanked() internal view returns (uint32[] memory order) {
-        uint256 count = arena.entryCount(task);
-        uint256[] memory keys = new uint256[](count);
+    /// @notice The nodes that the tally found rankable: by score, best first, then by commitment number.
+    function orderOfRanked() internal view returns (address[] memory order) {
+        address[] memory list = standing();
+        uint256[] memory keys = new uint256[](list.length);
         uint256 found = 0;
-        for (uint256 i = 0; i < count; ++i) {
-            Entry memory entry = arena.entryAt(task, i);
-            if (!entry.ranked) continue;
+        for (uint256 i = 0; i < list.length; ++i) {
+            Entry memory entry = entryOf(list[i]);
+            if (!isRankable(entry)) continue;
             uint256 key = (uint256(entry.consensus) << 96) | (uint256(~entry.number) << 32) | i;
             uint256 place = found++;
             for (; place > 0 && keys[place - 1] < key; --place) {
@@ -330,89 +370,62 @@ abstract contract EpochFixture is ArenaFixture {
             }
             keys[place] = key;
         }
-        order = new uint32[](found);
+        order = new address[](found);
         for (uint256 i = 0; i < found; ++i) {
-            order[i] = uint32(keys[i]);
+            order[i] = list[uint32(keys[i])];
         }
     }
 
-    function stage() internal view returns (Stage stage_) {
-        (, stage_,) = arena.flightOf(task);
+    function isRankable(Entry memory entry) internal pure returns (bool) {
+        return entry.scored && entry.consensus != 0 && entry.stake != 0 && !entry.duplicate;
     }
 
-    // ------------------------------------------------------------------ bytes and trees
+    function stage() internal view returns (Stage) {
+        return arena.flightOf(task).stage;
+    }
 
-    /// @notice Four bytes per score, big-endian, of one chunk.
-    function packed(uint32[] memory scores, uint256 chunk) internal pure returns (bytes memory bytes_) {
-        uint256 from = chunk * CHUNK;
-        uint256 count = least(CHUNK, scores.length - from);
-        bytes_ = new bytes(4 * count);
-        for (uint256 i = 0; i < count; ++i) {
+    // ------------------------------------------------------------------ parts
+
+    /// @notice Four bytes per number, big-endian.
+    function packed(uint32[] memory list) internal pure returns (bytes memory bytes_) {
+        bytes_ = new bytes(4 * list.length);
+        for (uint256 i = 0; i < list.length; ++i) {
             for (uint256 k = 0; k < 4; ++k) {
-                bytes_[4 * i + k] = bytes1(uint8(scores[from + i] >> (24 - 8 * k)));
+                bytes_[4 * i + k] = bytes1(uint8(list[i] >> (24 - 8 * k)));
             }
         }
     }
 
-    function leavesOf(uint256[] memory entries, uint32[] memory scores)
-        internal
-        view
-        returns (bytes32[] memory leaves)
-    {
-        leaves = new bytes32[]((scores.length + CHUNK - 1) / CHUNK);
-        for (uint256 chunk = 0; chunk < leaves.length; ++chunk) {
-            uint256 count = least(CHUNK, scores.length - chunk * CHUNK);
-            bytes32[] memory hashes = new bytes32[](count);
-            for (uint256 i = 0; i < count; ++i) {
-                hashes[i] = arena.entryAt(task, entries[chunk * CHUNK + i]).contentHash;
-            }
-            leaves[chunk] = keccak256(
-                bytes.concat(
-                    keccak256(abi.encode(chunk, keccak256(abi.encodePacked(hashes)), packed(scores, chunk)))
-                )
-            );
-        }
-    }
-
-    function rootOf(bytes32[] memory level) internal pure returns (bytes32) {
-        if (level.length == 0) return 0;
-        while (level.length > 1) level = parents(level);
-        return level[0];
-    }
-
-    function proofOf(bytes32[] memory level, uint256 index) internal pure returns (bytes32[] memory proof) {
-        bytes32[] memory long = new bytes32[](8);
-        uint256 length = 0;
-        for (; level.length > 1; level = parents(level)) {
-            if (index ^ 1 < level.length) long[length++] = level[index ^ 1];
-            index /= 2;
-        }
-        proof = new bytes32[](length);
-        for (uint256 i = 0; i < length; ++i) {
-            proof[i] = long[i];
-        }
-    }
-
-    function parents(bytes32[] memory level) internal pure returns (bytes32[] memory above) {
-        above = new bytes32[]((level.length + 1) / 2);
-        for (uint256 i = 0; i < above.length; ++i) {
-            if (2 * i + 1 == level.length) {
-                above[i] = level[2 * i];
-                continue;
-            }
-            above[i] = keccak256(bytes.concat(level[2 * i], level[2 * i + 1]));
-        }
-    }
-
-    function slice(uint32[] memory list, uint256 from, uint256 limit)
+    function slice(address[] memory list, uint256 from, uint256 limit)
         internal
         pure
-        returns (uint32[] memory part)
+        returns (address[] memory part)
     {
-        part = new uint32[](least(limit, list.length - from));
+        part = new address[](least(limit, list.length - from));
         for (uint256 i = 0; i < part.length; ++i) {
             part[i] = list[from + i];
         }
+    }
+
+    function slice(Tally[] memory list, uint256 from, uint256 limit)
+        internal
+        pure
+        returns (Tally[] memory part)
+    {
+        part = new Tally[](least(limit, list.length - from));
+        for (uint256 i = 0; i < part.length; ++i) {
+            part[i] = list[from + i];
+        }
+    }
+
+    function one(address node) internal pure returns (address[] memory list) {
+        list = new address[](1);
+        list[0] = node;
+    }
+
+    function one(Tally memory tally) internal pure returns (Tally[] memory list) {
+        list = new Tally[](1);
+        list[0] = tally;
     }
 
     function least(uint256 a, uint256 b) internal pure returns (uint256) {

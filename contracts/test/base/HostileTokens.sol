@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-/// @notice The least of an ERC-20 that the vault uses. Everybody may spend everything: the tests need no allowance.
-abstract contract BareToken {
+import {ERC20, ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+
+/// @notice The least of an ERC-20 that the vault uses: without decimals, name or allowances. Everybody may spend everything.
+contract BareToken {
     mapping(address account => uint256) public balanceOf;
 
     function mint(address to, uint256 amount) external {
@@ -47,14 +50,58 @@ contract RefusingToken is BareToken {
     }
 }
 
-/// @notice Calls back while it transfers, as a token with hooks would.
+/// @notice Says that it did, and did nothing.
+contract LyingToken is BareToken {
+    function transferFrom(address, address, uint256) external pure override returns (bool) {
+        return true;
+    }
+}
+
+/// @notice Reverts without a reason.
+contract RevertingToken is BareToken {
+    function transferFrom(address, address, uint256) external pure override returns (bool) {
+        assembly ("memory-safe") {
+            revert(0, 0)
+        }
+    }
+}
+
+/// @notice Returns nothing at all, as some old tokens do.
+contract SilentToken {
+    mapping(address account => uint256) public balanceOf;
+
+    function mint(address to, uint256 amount) external {
+        balanceOf[to] += amount;
+    }
+
+    function transfer(address to, uint256 amount) external {
+        balanceOf[msg.sender] -= amount;
+        balanceOf[to] += amount;
+    }
+
+    function transferFrom(address from, address to, uint256 amount) external {
+        balanceOf[from] -= amount;
+        balanceOf[to] += amount;
+    }
+}
+
+/// @notice Its balances can be set: a token that rebases.
+contract RebasingToken is BareToken {
+    function rebase(address account, uint256 balance) external {
+        balanceOf[account] = balance;
+    }
+}
+
+/// @notice Calls back while it transfers, as a token with hooks would, and remembers how that ended. It also says of any
+/// signature that it is its own.
 contract ReentrantToken is BareToken {
     address private target;
     bytes private call;
+    uint256 public entered;
+    bytes public refusal;
 
     function arm(address target_, bytes calldata call_) external {
-        target = target_;
-        call = call_;
+        (target, call, entered, refusal) = (target_, call_, 0, "");
     }
 
     function transfer(address to, uint256 amount) external override returns (bool) {
@@ -67,12 +114,44 @@ contract ReentrantToken is BareToken {
         return move(from, to, amount);
     }
 
+    function isValidSignature(bytes32, bytes calldata) external pure returns (bytes4) {
+        return this.isValidSignature.selector;
+    }
+
     function callBack() private {
         if (target == address(0)) return;
         (bool ok, bytes memory reason) = target.call(call);
-        if (ok) return;
-        assembly ("memory-safe") {
-            revert(add(reason, 32), mload(reason))
-        }
+        if (ok) ++entered;
+        else refusal = reason;
+    }
+}
+
+/// @notice A token with ERC-2612 permits, which the test token has not.
+contract PermitToken is ERC20Permit {
+    constructor() ERC20("Permit", "PERMIT") ERC20Permit("Permit") {}
+
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
+}
+
+/// @notice A contract account that accepts what its owner signed (ERC-1271).
+contract Wallet {
+    address private owner;
+
+    constructor(address owner_) {
+        owner = owner_;
+    }
+
+    function forget() external {
+        owner = address(0);
+    }
+
+    function approve(address token, address spender) external {
+        ERC20(token).approve(spender, type(uint256).max);
+    }
+
+    function isValidSignature(bytes32 hash, bytes calldata signature) external view returns (bytes4) {
+        return ECDSA.recover(hash, signature) == owner ? this.isValidSignature.selector : bytes4(0xffffffff);
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Phase, RankingRule, TaskParams} from "../../src/interfaces/IArena.sol";
+import {Phase, RankingRule, Tally, TaskParams} from "../../src/interfaces/IArena.sol";
 import {Role} from "../../src/interfaces/IVault.sol";
 import {EpochFixture} from "../base/EpochFixture.sol";
 
@@ -15,11 +15,10 @@ abstract contract GasFixture is EpochFixture {
     }
 
     /// @dev The reveal alone, without what the fixture does after it.
-    function revealFirstChunk(address validator) internal {
-        Sheet memory sheet = sheets[validator];
-        bytes memory scores = packed(sheet.scores, 0);
+    function revealAlone(address validator) internal {
+        bytes memory scores = packed(sheets[task][validator].scores);
         vm.prank(validator);
-        arena.revealScores(task, SALT, sheet.root, 0, scores, new bytes32[](0));
+        arena.revealScores(task, SALT, scores);
     }
 }
 
@@ -32,7 +31,9 @@ contract GasTest is GasFixture {
     function setUp() public override {
         super.setUp();
         populate(defaultParams(), equalStakes(COUNT, STAKE), equalStakes(COUNT, STAKE));
-        fundTask(task, 10_000e18, 1000e18);
+        fundTask(task, 10_000e18);
+        fundEmission(10_000e18);
+        admit(task);
         playEpoch(1);
     }
 
@@ -40,7 +41,7 @@ contract GasTest is GasFixture {
         provide(stranger, 10 * STAKE);
         provide(creator, STAKE);
         vm.prank(creator);
-        vault.fund(task, 1e18, 1e18);
+        vault.fund(task, 1e18);
         snapshot("Vault", "fund");
         vm.startPrank(stranger);
         vault.stake(task, Role.Node, uint96(STAKE));
@@ -67,8 +68,10 @@ contract GasTest is GasFixture {
         vault.unstake(task, uint96(STAKE));
         snapshot("Vault", "unstake");
         warpTo(10, Phase.Submit);
-        vault.withdraw(10);
-        snapshot("Vault", "withdraw, 2 requests");
+        vault.withdraw(task, stranger, 10);
+        snapshot("Vault", "withdraw, operator");
+        vault.withdraw(task, nodes[0], 10);
+        snapshot("Vault", "withdraw, delegator");
         vm.stopPrank();
 
         warpTo(21, Phase.Submit);
@@ -81,6 +84,9 @@ contract GasTest is GasFixture {
         vm.prank(creator);
         arena.createTask(defaultParams());
         snapshot("Arena", "createTask");
+        vm.prank(stranger);
+        arena.registerKey("key");
+        snapshot("Arena", "registerKey");
         stakeAs(stranger, task, Role.Node, STAKE);
         warpTo(2, Phase.Submit);
         commitSubmission(stranger, task, "model");
@@ -98,12 +104,19 @@ contract GasTest is GasFixture {
         warpTo(3, Phase.Submit);
         arena.evict(task, nodes[1]);
         snapshot("Arena", "evict");
+        vm.prank(creator);
+        arena.endTask(task);
+        snapshot("Arena", "endTask");
     }
 
     function test_Scores() public {
         submitAll(2, descendingScores(COUNT, 10_000_000));
-        drawSeed(2);
+        uint256 state = vm.snapshotState();
+        warpTo(2, Phase.Seed);
+        arena.drawSeed(task);
         snapshot("Arena", "drawSeed, 20 submissions");
+        vm.revertToState(state);
+        drawSeed(2);
         warpTo(2, Phase.Commit);
         for (uint256 i = 0; i < COUNT; ++i) {
             commitScores(validators[i], honest(validators[i]));
@@ -114,25 +127,57 @@ contract GasTest is GasFixture {
         for (uint256 i = 0; i < COUNT / 2; ++i) {
             reveal(validators[i]);
         }
-        revealFirstChunk(validators[COUNT / 2]);
+        revealAlone(validators[COUNT / 2]);
         snapshot("Arena", "revealScores, 15 scores");
+    }
+
+    function test_Offences() public {
+        submitAll(2, descendingScores(COUNT, 10_000_000));
+        drawSeed(2);
+        warpTo(2, Phase.Commit);
+        commitScores(validators[0], honest(validators[0]));
+        warpTo(2, Phase.Settle);
+        arena.reportUnrevealed(task, validators[0]);
+        snapshot("Arena", "reportUnrevealed");
+        arena.reportSilent(task, validators[1]);
+        snapshot("Arena", "reportSilent, first");
+        settle();
+        playSilently(3);
+        arena.reportSilent(task, validators[1]);
+        snapshot("Arena", "reportSilent, again");
+        settle();
+        playSilently(4);
+        arena.reportSilent(task, validators[1]);
+        snapshot("Arena", "reportSilent, with slash");
+    }
+
+    function playSilently(uint256 epoch) private {
+        drawSeed(epoch);
+        warpTo(epoch, Phase.Settle);
     }
 
     function test_Settlement() public {
         submitAll(2, descendingScores(COUNT, 10_000_000));
         scoreHonestly(2);
-        uint32[] memory medians = expectedMedians();
-        arena.tallyPart(task, 0, medians[0], 8);
+        Tally[] memory all = tallies();
+        Tally memory part = all[0];
+        bytes memory revealers_ = part.revealers;
+        assembly ("memory-safe") {
+            // Eight of them.
+            mstore(revealers_, 32)
+        }
+        vm.prank(stranger);
+        arena.tallyPart(task, part);
         snapshot("Arena", "tallyPart, 8 scores");
-        arena.tally(task, 0, medians);
+        arena.tally(task, tallies());
         snapshot("Arena", "tally, 20 submissions of 15 scores");
-        uint32[] memory order = orderOfRanked();
-        arena.rank(task, 0, order);
+        address[] memory order = orderOfRanked();
+        arena.rank(task, order);
         snapshot("Arena", "rank, 20 submissions");
-        arena.payNodes(task, 0, order);
+        arena.payNodes(task, 0, order.length, order);
         snapshot("Arena", "payNodes, 20 nodes");
-        weighAll();
-        snapshot("Arena", "weigh, 15 scores");
+        arena.weigh(task, 0, COUNT);
+        snapshot("Arena", "weigh, 20 validators of 15 scores");
         arena.payValidators(task, 0, COUNT);
         snapshot("Arena", "payValidators, 20 validators");
     }
@@ -144,15 +189,15 @@ contract GasTest is GasFixture {
         delete nodes;
         delete validators;
         populate(p, equalStakes(COUNT, STAKE), equalStakes(COUNT, STAKE));
-        fundTask(task, 10_000e18, 0);
+        fundTask(task, 10_000e18);
         playEpoch(2);
         submitAll(3, descendingScores(COUNT, 10_000_000));
         scoreHonestly(3);
-        arena.tally(task, 0, expectedMedians());
-        uint32[] memory order = orderOfRanked();
-        arena.rank(task, 0, order);
+        arena.tally(task, tallies());
+        address[] memory order = orderOfRanked();
+        arena.rank(task, order);
         snapshot("Arena", "rank, 20 submissions, rank-geometric");
-        arena.payNodes(task, 0, order);
+        arena.payNodes(task, 0, order.length, order);
         snapshot("Arena", "payNodes, 20 nodes, rank-geometric");
     }
 
@@ -165,7 +210,7 @@ contract GasTest is GasFixture {
     }
 }
 
-/// @notice The largest chunks: 128 scores, where storage is used for the first time and where it is used again.
+/// @notice Long sheets: 128 scores, where storage is used for the first time and where it is used again.
 /// forge-config: default.isolate = true
 contract LargeGasTest is GasFixture {
     uint256 private constant COUNT = 128;
@@ -173,10 +218,10 @@ contract LargeGasTest is GasFixture {
     function setUp() public override {
         super.setUp();
         populate(defaultParams(), equalStakes(COUNT, STAKE), equalStakes(3, STAKE));
-        fundTask(task, 10_000e18, 0);
+        fundTask(task, 10_000e18);
     }
 
-    function test_LargestChunks() public {
+    function test_LongSheets() public {
         playScores(1, "first epoch");
         playScores(2, "later epoch");
     }
@@ -187,19 +232,19 @@ contract LargeGasTest is GasFixture {
         warpTo(epoch, Phase.Commit);
         commitScores(validators[0], honest(validators[0]));
         warpTo(epoch, Phase.Reveal);
-        revealFirstChunk(validators[0]);
+        revealAlone(validators[0]);
         snapshot("Large", string.concat("revealScores, 128 scores, ", when));
-        countReveal(validators[0], 0);
+        countReveal(validators[0]);
         warpTo(epoch, Phase.Settle);
-        arena.tally(task, 0, expectedMedians());
+        arena.tally(task, tallies());
         snapshot("Large", string.concat("tally, 128 submissions of 1 score, ", when));
-        uint32[] memory order = orderOfRanked();
-        arena.rank(task, 0, order);
-        snapshot("Large", "rank, 128 submissions");
-        arena.payNodes(task, 0, order);
-        snapshot("Large", "payNodes, 128 nodes");
-        arena.weigh(task, validators[0], 0, packed(sheets[validators[0]].scores, 0));
-        snapshot("Large", "weigh, 128 scores");
+        address[] memory order = orderOfRanked();
+        arena.rank(task, order);
+        snapshot("Large", string.concat("rank, 128 submissions, ", when));
+        arena.payNodes(task, 0, order.length, order);
+        snapshot("Large", string.concat("payNodes, 128 nodes, ", when));
+        arena.weigh(task, 0, 1);
+        snapshot("Large", string.concat("weigh, 128 scores, ", when));
         arena.payValidators(task, 0, 1);
     }
 }

@@ -6,8 +6,10 @@ import {FixedPointMathLib as Math} from "solady/src/utils/FixedPointMathLib.sol"
 import {Assignment} from "../../src/libraries/Assignment.sol";
 import {Commitment} from "../../src/libraries/Commitment.sol";
 import {Consensus} from "../../src/libraries/Consensus.sol";
+import {Delegation} from "../../src/libraries/Delegation.sol";
 import {Ranking} from "../../src/libraries/Ranking.sol";
 import {Rewards} from "../../src/libraries/Rewards.sol";
+import {Slashing} from "../../src/libraries/Slashing.sol";
 
 /// @notice Shows the internal libraries to the tests of the Rust crate `mechanism`, which run this bytecode.
 contract LibraryHarness {
@@ -33,7 +35,30 @@ contract LibraryHarness {
         return Math.powWad(x, y);
     }
 
+    function rpowWad(uint256 x, uint256 n) external pure returns (uint256) {
+        return Math.rpow(x, n, 1e18);
+    }
+
     // ------------------------------------------------------------------ assignment
+
+    function assignmentSeed(
+        uint256 randomness,
+        uint256 chainId,
+        address arena,
+        uint256 task,
+        uint256 epoch,
+        bytes32 list
+    ) external pure returns (bytes32) {
+        return Assignment.seed(randomness, chainId, arena, task, epoch, list);
+    }
+
+    function listDigest(bytes32 digest, address node, bytes32 contentHash, uint256 number)
+        external
+        pure
+        returns (bytes32)
+    {
+        return Assignment.listDigest(digest, node, contentHash, number);
+    }
 
     function assignmentKey(bytes32 seed, uint256 task, uint256 epoch, address validator)
         external
@@ -51,8 +76,17 @@ contract LibraryHarness {
         return Assignment.count(redundancy, n, stake, total);
     }
 
+    function assignmentGrid(uint256 n) external pure returns (uint256 a, uint256 b) {
+        Assignment.Grid memory grid = Assignment.grid(n);
+        return (grid.a, grid.b);
+    }
+
     function assignmentImage(bytes32 key, uint256 n, uint256 i) external pure returns (uint256) {
-        return Assignment.image(key, n, i);
+        return Assignment.image(Assignment.grid(n), key, i);
+    }
+
+    function assignmentPreimage(bytes32 key, uint256 n, uint256 x) external pure returns (uint256) {
+        return Assignment.preimage(Assignment.grid(n), key, x);
     }
 
     // ------------------------------------------------------------------ consensus
@@ -88,7 +122,7 @@ contract LibraryHarness {
         pure
         returns (uint256)
     {
-        return Ranking.integralCumulative(budget, stakeUpTo, total, phiWad);
+        return Ranking.integralCumulative(budget, stakeUpTo, total, phiWad, _scale(phiWad));
     }
 
     function integralWithoutDelegation(
@@ -99,7 +133,12 @@ contract LibraryHarness {
         uint256 total,
         uint256 phiWad
     ) external pure returns (uint256) {
-        return Ranking.integralWithoutDelegation(budget, above, stake, direct, total, phiWad);
+        return Ranking.integralWithoutDelegation(budget, above, stake, direct, total, phiWad, _scale(phiWad));
+    }
+
+    /// @dev Like its twin in Rust, which has no φ of 0 to divide by where F is 0 or 1.
+    function _scale(uint256 phiWad) private pure returns (uint256) {
+        return phiWad == 0 ? 0 : Ranking.integralScale(phiWad);
     }
 
     function decay(uint256 decayWad, uint256 qWad) external pure returns (uint256) {
@@ -164,12 +203,64 @@ contract LibraryHarness {
         return Rewards.operatorShare(with_, without, commissionWad);
     }
 
-    function returnUnpaid(uint256 emission, uint256 bounty, uint256 paid)
+    function returnUnpaid(uint256 emission_, uint256 bounty, uint256 paid)
         external
         pure
         returns (uint256 toReserve, uint256 toBounty)
     {
-        return Rewards.returnUnpaid(emission, bounty, paid);
+        return Rewards.returnUnpaid(emission_, bounty, paid);
+    }
+
+    function emission(uint256 initial, uint256 decayWad, uint256 period, uint256 epoch)
+        external
+        pure
+        returns (uint256)
+    {
+        return Rewards.emission(initial, decayWad, period, epoch);
+    }
+
+    function fee(uint256 amount, uint256 feeWad) external pure returns (uint256) {
+        return Rewards.fee(amount, feeWad);
+    }
+
+    // ------------------------------------------------------------------ delegation
+
+    function fold(uint256 perShare, uint256 pending, uint256 shares)
+        external
+        pure
+        returns (uint256 risen, uint256 rest)
+    {
+        return Delegation.fold(perShare, pending, shares);
+    }
+
+    function accrued(uint256 shares, uint256 from, uint256 to) external pure returns (uint256) {
+        return Delegation.accrued(shares, from, to);
+    }
+
+    // ------------------------------------------------------------------ slashing
+
+    function penalty(uint256 stake, uint256 fractionWad) external pure returns (uint256) {
+        return Slashing.penalty(stake, fractionWad);
+    }
+
+    function lossWad(uint256 rest, uint256 active, uint256 fractionWad) external pure returns (uint256) {
+        return Slashing.lossWad(rest, active, fractionWad);
+    }
+
+    function reduced(uint256 factorWad, uint256 lossWad_) external pure returns (uint256) {
+        return Slashing.reduced(factorWad, lossWad_);
+    }
+
+    function worth(uint256 shares, uint256 factorWad) external pure returns (uint256) {
+        return Slashing.worth(shares, factorWad);
+    }
+
+    function sharesFor(uint256 amount, uint256 factorWad) external pure returns (uint256) {
+        return Slashing.sharesFor(amount, factorWad);
+    }
+
+    function sharesOf(uint256 amount, uint256 factorWad) external pure returns (uint256) {
+        return Slashing.sharesOf(amount, factorWad);
     }
 
     // ------------------------------------------------------------------ commitments
@@ -193,28 +284,13 @@ contract LibraryHarness {
         uint256 epoch,
         address validator,
         bytes32 salt,
-        bytes32 root
+        bytes32 seed,
+        bytes calldata scoresBytes
     ) external pure returns (bytes32) {
-        return Commitment.scores(chainId, arena, task, epoch, validator, salt, root);
+        return Commitment.scores(chainId, arena, task, epoch, validator, salt, seed, scoresBytes);
     }
 
     function tagged(bytes32 commitment, uint32 epoch) external pure returns (bytes32) {
         return Commitment.tagged(commitment, epoch);
-    }
-
-    function leaf(uint256 chunk, bytes32[] calldata contentHashes, bytes calldata chunkScores)
-        external
-        pure
-        returns (bytes32)
-    {
-        return Commitment.leaf(chunk, contentHashes, chunkScores);
-    }
-
-    function proves(bytes32[] calldata proof, bytes32 root, bytes32 leaf_, uint256 index, uint256 count)
-        external
-        pure
-        returns (bool)
-    {
-        return Commitment.proves(proof, root, leaf_, index, count);
     }
 }

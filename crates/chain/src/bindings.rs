@@ -23,6 +23,20 @@ sol!(
 sol!(
     #[sol(rpc)]
     #[derive(Debug, PartialEq, Eq)]
+    Emission,
+    "../../contracts/abi/Emission.json"
+);
+
+sol!(
+    #[sol(rpc)]
+    #[derive(Debug, PartialEq, Eq)]
     ArenaToken,
     "../../contracts/abi/ArenaToken.json"
+);
+
+sol!(
+    #[sol(rpc)]
+    #[derive(Debug, PartialEq, Eq)]
+    Settlement,
+    "../../contracts/abi/Settlement.json"
 );

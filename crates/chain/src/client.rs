@@ -15,7 +15,13 @@ use alloy::{
     transports::{RpcError, TransportErrorKind},
 };
 
-use crate::bindings::{Arena::ArenaErrors, ArenaToken::ArenaTokenErrors, Vault::VaultErrors};
+use crate::bindings::{
+    Arena::ArenaErrors, ArenaToken::ArenaTokenErrors, Emission::EmissionErrors, Settlement::SettlementErrors,
+    Vault::VaultErrors,
+};
+
+/// Most gas of one transaction on a chain with EIP-7825.
+const MOST_GAS: u64 = 16_777_216;
 
 /// Why a call or a transaction had no effect.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +99,9 @@ pub fn explain_revert(data: &Bytes) -> String {
         Some(inner.strip_suffix(')').unwrap_or(inner).to_owned())
     }
     name::<ArenaErrors>(data)
+        .or_else(|| name::<SettlementErrors>(data))
         .or_else(|| name::<VaultErrors>(data))
+        .or_else(|| name::<EmissionErrors>(data))
         .or_else(|| name::<ArenaTokenErrors>(data))
         .unwrap_or_else(|| format!("unknown error {data}"))
 }
@@ -172,7 +180,7 @@ impl Account {
         let request = request.with_from(self.address);
         // The state may move between the estimate and the block: a quarter more covers it, and unused gas is not paid.
         let gas = self.provider.estimate_gas(request.clone()).await.map_err(rpc)?;
-        let request = request.with_gas_limit(gas.saturating_add(gas / 4));
+        let request = request.with_gas_limit(gas.saturating_add(gas / 4).min(gas.max(MOST_GAS)));
         let pending = self.provider.send_transaction(request).await.map_err(rpc)?;
         let receipt = pending.get_receipt().await.map_err(|error| match error {
             alloy::providers::PendingTransactionError::TransportError(source) => rpc(source),

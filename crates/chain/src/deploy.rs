@@ -1,16 +1,18 @@
-//! Deploys the three contracts of an arena.
+//! Deploys the four contracts of an arena.
 
 use alloy::{
-    primitives::{Address, Bytes},
+    primitives::{Address, Bytes, U256, uint},
     providers::Provider,
     sol_types::SolConstructor,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    bindings::{Arena, ArenaToken, Vault},
+    bindings::{Arena, ArenaToken, Emission, Vault},
     client::{Account, ClientError, Sent},
 };
+
+const WAD: u64 = 1_000_000_000_000_000_000;
 
 /// What a deployment fixes for ever.
 #[derive(Debug, Clone, Copy)]
@@ -19,15 +21,51 @@ pub struct DeployConfig {
     pub genesis: u64,
     /// Seconds per epoch.
     pub epoch_length: u32,
-    /// Epochs for which stake unbonds after the epoch of the request.
+    /// Epochs for which stake unbonds after the epoch of the request, 2 … 60.
     pub unbonding_epochs: u32,
     /// Ends of the phases, in seconds after the epoch's start.
     pub schedule: Schedule,
+    /// What a creator locks for each task until it is over, in base units.
+    pub bond: U256,
+    /// Most that the fee on claims can ever be, in WAD, 0 … 0.2 (M-14).
+    pub max_fee_wad: u64,
+    /// Fraction of a pool's stake that one offence costs, in WAD, 0 … 0.1 (M-12).
+    pub slash_wad: u64,
+    /// What all admitted tasks together are paid per epoch at first, in base units (M-2).
+    pub emission: U256,
+    /// Factor on the emission after each period, in WAD, above 0 and at most 1.
+    pub emission_decay_wad: u64,
+    /// Epochs per period of the emission, at least 1.
+    pub emission_period: u32,
+    /// Who may admit tasks and set the fee; zero for nobody. `None`: the account that deploys.
+    pub owner: Option<Address>,
 }
 
-/// Ends of the phases (M-1), in seconds after an epoch's start, and the least delay of the seed after Disclose.
+impl DeployConfig {
+    /// The defaults of the rules: stake unbonds for 7 epochs, an offence costs 1 %, the fee can never exceed 5 %. A bond of
+    /// 100 tokens, and an emission of 1 000 tokens per epoch that halves after each 1 461, which are four years of days.
+    #[must_use]
+    pub fn new(genesis: u64, epoch_length: u32, schedule: Schedule) -> Self {
+        Self {
+            genesis,
+            epoch_length,
+            unbonding_epochs: 7,
+            schedule,
+            bond: uint!(100_000_000_000_000_000_000_U256),
+            max_fee_wad: WAD / 20,
+            slash_wad: WAD / 100,
+            emission: uint!(1_000_000_000_000_000_000_000_U256),
+            emission_decay_wad: WAD / 2,
+            emission_period: 1_461,
+            owner: None,
+        }
+    }
+}
+
+/// Ends of the phases (M-1), in seconds after an epoch's start, the least delay of the seed after Disclose, and after how
+/// many silent epochs in a row a validator is slashed (M-12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each field is named by the phase that it ends")]
+#[expect(missing_docs, reason = "each field is named by the phase that it ends, or as the rules name it")]
 pub struct Schedule {
     pub submit_end: u32,
     pub disclose_end: u32,
@@ -35,6 +73,7 @@ pub struct Schedule {
     pub commit_end: u32,
     pub reveal_end: u32,
     pub seed_delay: u32,
+    pub silent_epochs: u8,
 }
 
 impl From<Schedule> for Arena::Schedule {
@@ -46,6 +85,7 @@ impl From<Schedule> for Arena::Schedule {
             commitEnd: s.commit_end,
             revealEnd: s.reveal_end,
             seedDelay: s.seed_delay,
+            silentEpochs: s.silent_epochs,
         }
     }
 }
@@ -59,6 +99,7 @@ impl From<Arena::Schedule> for Schedule {
             commit_end: s.commitEnd,
             reveal_end: s.revealEnd,
             seed_delay: s.seedDelay,
+            silent_epochs: s.silentEpochs,
         }
     }
 }
@@ -72,16 +113,18 @@ pub struct Deployment {
     pub arena: Address,
     /// Pays.
     pub vault: Address,
-    /// The token that it pays in.
+    /// Says which tasks share the emission.
+    pub emission: Address,
+    /// The token that the vault pays in.
     pub token: Address,
     /// The first block that can hold an event of it.
     pub from_block: u64,
 }
 
-/// Deploys token, vault and arena from `account`; three transactions, in this order.
+/// Deploys token, emission, vault and arena from `account`; four transactions, in this order.
 ///
-/// The vault names the arena before it exists: its address follows from the account's nonce, and the arena's
-/// constructor refuses a vault that names another one.
+/// The emission names the vault and the vault names the arena before they exist: their addresses follow from the account's
+/// nonce, and each constructor refuses a partner that names another one.
 ///
 /// # Errors
 /// [`ClientError`]. What was mined before it stays, without effect.
@@ -90,18 +133,34 @@ pub async fn deploy(account: &Account, config: DeployConfig) -> Result<(Deployme
     let rpc = |source| ClientError::from_rpc("deploy", source);
     let chain_id = provider.get_chain_id().await.map_err(rpc)?;
     let nonce = provider.get_transaction_count(account.address()).await.map_err(rpc)?;
-    let [token, vault, arena] = [0, 1, 2].map(|step| account.address().create(nonce + step));
+    let [token, emission, vault, arena] = [0, 1, 2, 3].map(|step| account.address().create(nonce + step));
 
+    let emission_arguments = Emission::constructorCall {
+        c: Emission::EmissionConfig {
+            vault,
+            owner: config.owner.unwrap_or(account.address()),
+            initial: config.emission.saturating_to(),
+            decayWad: config.emission_decay_wad,
+            period: config.emission_period,
+        },
+    };
     let vault_arguments = Vault::constructorCall {
-        token_: token,
-        arena_: arena,
-        genesis_: config.genesis,
-        epochLength_: config.epoch_length,
-        unbondingEpochs_: config.unbonding_epochs,
+        c: Vault::VaultConfig {
+            token,
+            emission,
+            arena,
+            genesis: config.genesis,
+            epochLength: config.epoch_length,
+            unbondingEpochs: config.unbonding_epochs,
+            bond: config.bond.saturating_to(),
+            maxFeeWad: config.max_fee_wad,
+            slashWad: config.slash_wad,
+        },
     };
     let arena_arguments = Arena::constructorCall { vault_: vault, schedule_: config.schedule.into() };
     let steps = [
         ("ArenaToken", token, ArenaToken::BYTECODE.clone()),
+        ("Emission", emission, with_arguments(&Emission::BYTECODE, &emission_arguments)),
         ("Vault", vault, with_arguments(&Vault::BYTECODE, &vault_arguments)),
         ("Arena", arena, with_arguments(&Arena::BYTECODE, &arena_arguments)),
     ];
@@ -118,7 +177,7 @@ pub async fn deploy(account: &Account, config: DeployConfig) -> Result<(Deployme
         sent.push(step);
     }
     let from_block = sent.first().map_or(0, |step| step.block);
-    Ok((Deployment { chain_id, arena, vault, token, from_block }, sent))
+    Ok((Deployment { chain_id, arena, vault, emission, token, from_block }, sent))
 }
 
 fn with_arguments(code: &Bytes, arguments: &impl SolConstructor) -> Bytes {

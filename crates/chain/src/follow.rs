@@ -2,16 +2,16 @@
 
 use alloy::{
     eips::BlockId,
-    primitives::Address,
+    primitives::{Address, U256},
     providers::{DynProvider, Provider},
 };
 
 use crate::{
-    bindings::{Arena, Vault},
+    bindings::{Arena, Emission, Vault},
     client::ClientError,
     deploy::Deployment,
     history::{Record, read_history},
-    ledger::{Clock, Ledger, LedgerError},
+    ledger::{Clock, Constants, Ledger, LedgerError},
 };
 
 /// Why a ledger could not follow the chain.
@@ -41,7 +41,38 @@ pub async fn find_deployment(
     let vault = vault.map_err(|error| contract_error(&format!("{action} of arena {arena}"), error))?;
     let token = Vault::new(vault, provider).token().call().await;
     let token = token.map_err(|error| contract_error(&format!("{action} of vault {vault}"), error))?;
-    Ok(Deployment { chain_id, arena, vault, token, from_block })
+    let emission = Vault::new(vault, provider).emission().call().await;
+    let emission = emission.map_err(|error| contract_error(&format!("{action} of vault {vault}"), error))?;
+    Ok(Deployment { chain_id, arena, vault, emission, token, from_block })
+}
+
+/// Asks the contracts what their deployment fixed.
+///
+/// # Errors
+/// [`ClientError`].
+pub async fn read_constants(
+    provider: &DynProvider,
+    deployment: &Deployment,
+) -> Result<(Clock, Constants), ClientError> {
+    let read = |error| contract_error("read what the deployment fixed", error);
+    let vault = Vault::new(deployment.vault, provider).config().call().await.map_err(read)?;
+    let schedule = Arena::new(deployment.arena, provider).schedule().call().await.map_err(read)?;
+    let emission = Emission::new(deployment.emission, provider).config().call().await.map_err(read)?;
+    let clock = Clock {
+        genesis: vault.genesis,
+        epoch_length: vault.epochLength,
+        unbonding_epochs: vault.unbondingEpochs,
+        schedule: schedule.into(),
+    };
+    let constants = Constants {
+        bond: vault.bond.to(),
+        max_fee_wad: U256::from(vault.maxFeeWad),
+        slash_wad: U256::from(vault.slashWad),
+        emission: emission.initial.to(),
+        emission_decay_wad: U256::from(emission.decayWad),
+        emission_period: emission.period,
+    };
+    Ok((clock, constants))
 }
 
 /// Turns alloy's contract errors into ours.
@@ -63,22 +94,14 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Reads the deployment's clock and starts with an empty ledger.
+    /// Reads what the deployment fixed and starts with an empty ledger.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn connect(provider: DynProvider, deployment: Deployment) -> Result<Self, ClientError> {
-        let read = |error| contract_error("read the deployment's clock", error);
-        let vault = Vault::new(deployment.vault, &provider);
-        let arena = Arena::new(deployment.arena, &provider);
-        let clock = Clock {
-            genesis: vault.genesis().call().await.map_err(read)?,
-            epoch_length: vault.epochLength().call().await.map_err(read)?,
-            unbonding_epochs: vault.unbondingEpochs().call().await.map_err(read)?,
-            schedule: arena.schedule().call().await.map_err(read)?.into(),
-        };
+        let (clock, constants) = read_constants(&provider, &deployment).await?;
         let next_block = deployment.from_block;
-        Ok(Self { provider, deployment, ledger: Ledger::new(clock), next_block, now: 0 })
+        Ok(Self { provider, deployment, ledger: Ledger::new(clock, constants), next_block, now: 0 })
     }
 
     /// Reads up to the newest block; returns what was new.

@@ -8,7 +8,7 @@ use alloy::{
 };
 
 use crate::{
-    bindings::{Arena::ArenaEvents, Vault::VaultEvents},
+    bindings::{Arena::ArenaEvents, Emission::EmissionEvents, Vault::VaultEvents},
     client::ClientError,
     deploy::Deployment,
 };
@@ -16,13 +16,15 @@ use crate::{
 /// Blocks that one request for logs covers. Public endpoints refuse much more.
 const BLOCKS_PER_REQUEST: u64 = 2_000;
 
-/// An event of one of the two contracts.
+/// An event of one of the three contracts.
 #[derive(Debug)]
 pub enum Event {
     /// Of the arena.
     Arena(ArenaEvents),
     /// Of the vault.
     Vault(VaultEvents),
+    /// Of the emission.
+    Emission(EmissionEvents),
 }
 
 /// An event and where it stands in the chain.
@@ -55,8 +57,8 @@ pub async fn read_history(
     let mut start = from;
     while start <= to {
         let end = to.min(start + BLOCKS_PER_REQUEST - 1);
-        let filter =
-            Filter::new().address(vec![deployment.arena, deployment.vault]).from_block(start).to_block(end);
+        let contracts = vec![deployment.arena, deployment.vault, deployment.emission];
+        let filter = Filter::new().address(contracts).from_block(start).to_block(end);
         let logs = provider
             .get_logs(&filter)
             .await
@@ -98,8 +100,12 @@ fn decode_event(deployment: &Deployment, log: &PrimitiveLog) -> Result<Event, St
         ArenaEvents::decode_log(log).map(|log| Event::Arena(log.data)).map_err(|error| error.to_string())
     } else if emitter == deployment.vault {
         VaultEvents::decode_log(log).map(|log| Event::Vault(log.data)).map_err(|error| error.to_string())
+    } else if emitter == deployment.emission {
+        EmissionEvents::decode_log(log)
+            .map(|log| Event::Emission(log.data))
+            .map_err(|error| error.to_string())
     } else {
-        Err(format!("emitted by {emitter}, which is neither the arena nor the vault"))
+        Err(format!("emitted by {emitter}, which is neither the arena nor the vault nor the emission"))
     }
 }
 

@@ -83,7 +83,7 @@ pub struct AuditArgs {
     /// Address of the arena contract
     #[arg(long, requires = "rpc_url")]
     pub arena: Option<Address>,
-    /// The block in which the arena was deployed, or an earlier one
+    /// The block in which the first of the arena's contracts was deployed, or an earlier one
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub from_block: u64,
     /// Evaluate every artifact again

@@ -71,11 +71,29 @@ fn the_default_demo_holds_every_check_and_says_all_it_must() {
     for row in validators.iter().filter(|row| row["behaviour"] != "honest") {
         assert!(per_stake(row) < worst, "{row}");
     }
+    for row in validators {
+        let silent = row["behaviour"] == "commits, never reveals";
+        assert_eq!(amount(&row["slashed"]) > 0, silent, "{row}");
+    }
+    let slashed: u128 = validators.iter().map(|row| amount(&row["slashed"])).sum();
+    assert_eq!(amount(&report["burned"]), slashed);
+    assert!(amount(&report["fees"]) > 0);
     let delegators = report["delegators"].as_array().expect("a list");
     assert_eq!(delegators.len(), 3);
     assert!(delegators.iter().all(|row| amount(&row["reward"]) > 0));
-    for action in ["commitSubmission", "revealScores", "tally", "payNodes", "withdraw", "undelegate", "claim"]
-    {
+    for action in [
+        "admit",
+        "burn",
+        "claim",
+        "commitSubmission",
+        "payNodes",
+        "reclaim",
+        "reportUnrevealed",
+        "revealScores",
+        "tally",
+        "undelegate",
+        "withdraw",
+    ] {
         let row = &report["gas"][action];
         assert!(row["count"].as_u64() > Some(0) && row["mean"].as_u64() <= row["max"].as_u64(), "{action}");
     }

@@ -1,15 +1,44 @@
 //! Who scores what (M-9).
 //!
 //! Validator j scores the images of 0 … k_j − 1 under a permutation of the list that is keyed by the epoch's seed and
-//! the validator, so that anyone can enumerate its assignment in k_j steps, and nobody knew it before the seed.
+//! the validator, so that anyone can enumerate its assignment in k_j steps, and nobody knew it before the seed. The
+//! permutation is inverted as easily: [`Grid::preimage`] says which of its scores, if any, a validator gives to a place.
 
 use alloy_primitives::{Address, B256, Keccak256, U256, keccak256};
 
 use crate::Error;
 use crate::fixed_point::{mul_div_up, sqrt_up};
 
-/// Rounds of the Feistel network. They alternate between the two halves, so that each half is mixed twice.
-const ROUNDS: u64 = 4;
+/// Seed of an epoch: keccak256 of the ABI encoding of the six. It fixes what is scored, by whom, and which evaluation
+/// data is drawn.
+///
+/// - `list`: digest of the list's history, as [`list_digest`] extends it, so that a seed is of one list and no other.
+/// - *Source*: M-9.
+pub fn seed(randomness: B256, chain_id: u64, arena: Address, task: U256, epoch: u32, list: B256) -> B256 {
+    let mut hasher = Keccak256::new();
+    hasher.update(randomness);
+    hasher.update(U256::from(chain_id).to_be_bytes::<32>());
+    hasher.update(arena.into_word());
+    hasher.update(task.to_be_bytes::<32>());
+    hasher.update(U256::from(epoch).to_be_bytes::<32>());
+    hasher.update(list);
+    hasher.finalize()
+}
+
+/// Digest of a list's history after `node` disclosed `content_hash` under the commitment number `number`: keccak256 of
+/// the ABI encoding of the four.
+///
+/// An eviction has the content hash 0 and the number 0, which no submission has.
+///
+/// - *Source*: M-9.
+pub fn list_digest(digest: B256, node: Address, content_hash: B256, number: u64) -> B256 {
+    let mut hasher = Keccak256::new();
+    hasher.update(digest);
+    hasher.update(node.into_word());
+    hasher.update(content_hash);
+    hasher.update(U256::from(number).to_be_bytes::<32>());
+    hasher.finalize()
+}
 
 /// Key of one validator's permutation: keccak256 of the ABI encoding of the four.
 pub fn key(seed: B256, task: U256, epoch: u32, validator: Address) -> B256 {
@@ -45,24 +74,94 @@ pub fn count(redundancy: u32, n: u32, stake: U256, total: U256) -> Result<u32, E
     Ok(wanted.saturating_to::<u32>().min(n))
 }
 
-/// Image of `i` under the permutation of [0, n): the place on the list of the validator's `i`-th score.
+/// The places [0, n) of a list and the smallest near-square rectangle a·b ≥ n around them, in which they are permuted.
 ///
-/// A generalised Feistel network (Black and Rogaway, 2002) over [0, a·b) with a = ⌈√n⌉ and b = ⌈n/a⌉, walked until it
-/// falls into [0, n). It takes a·b/n passes on average, which is at most 4/3.
+/// The permutation is a generalised Feistel network (Black and Rogaway, 2002) over [0, a·b) with a = ⌈√n⌉ and
+/// b = ⌈n/a⌉, walked until it falls into [0, n). It takes a·b/n passes on average, which is at most 4/3.
 ///
-/// # Errors
-/// [`Error::IndexOutOfRange`] unless `i < n`.
-pub fn image(key: B256, n: u32, i: u32) -> Result<u32, Error> {
-    if i >= n {
-        return Err(Error::IndexOutOfRange { index: i, length: n });
+/// ```
+/// use aiarena_mechanism::assignment::Grid;
+/// use alloy_primitives::B256;
+///
+/// let grid = Grid::new(7);
+/// assert_eq!((grid.a(), grid.b()), (3, 3));
+/// let place = grid.image(B256::ZERO, 5).expect("5 of 7");
+/// assert_eq!(grid.preimage(B256::ZERO, place), Ok(5));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    n: u32,
+    a: u32,
+    b: u32,
+}
+
+impl Grid {
+    /// Grid of a list of length `n`; that of an empty list has no place at all.
+    pub fn new(n: u32) -> Self {
+        let a = sqrt_up(n);
+        Self { n, a, b: if n == 0 { 0 } else { n.div_ceil(a) } }
     }
-    let a = u64::from(sqrt_up(n));
-    let b = u64::from(n).div_ceil(a);
-    let mut x = encrypt(key, a, b, u64::from(i));
-    while x >= u64::from(n) {
-        x = encrypt(key, a, b, x);
+
+    /// a = ⌈√n⌉.
+    pub fn a(&self) -> u32 {
+        self.a
     }
-    u32::try_from(x).map_err(|_| Error::Overflow)
+
+    /// b = ⌈n/a⌉.
+    pub fn b(&self) -> u32 {
+        self.b
+    }
+
+    /// Image of `i` under the permutation of [0, n): the place on the list of the validator's `i`-th score.
+    ///
+    /// - *Source*: M-9.
+    ///
+    /// # Errors
+    /// [`Error::IndexOutOfRange`] unless `i < n`.
+    pub fn image(&self, key: B256, i: u32) -> Result<u32, Error> {
+        let (a, b) = (u64::from(self.a), u64::from(self.b));
+        self.walk(i, |(l, r)| {
+            let l = add_mod(l, hash(key, 0, r), a);
+            let r = add_mod(r, hash(key, 1, l), b);
+            let l = add_mod(l, hash(key, 2, r), a);
+            let r = add_mod(r, hash(key, 3, l), b);
+            (l, r)
+        })
+    }
+
+    /// The `i` whose image is `x`: which of its scores a validator gives to the place `x`, if it owes so many. The rounds
+    /// of [`Grid::image`] backwards.
+    ///
+    /// - *Source*: M-9.
+    ///
+    /// # Errors
+    /// [`Error::IndexOutOfRange`] unless `x < n`.
+    pub fn preimage(&self, key: B256, x: u32) -> Result<u32, Error> {
+        let (a, b) = (u64::from(self.a), u64::from(self.b));
+        self.walk(x, |(l, r)| {
+            let r = sub_mod(r, hash(key, 3, l), b);
+            let l = sub_mod(l, hash(key, 2, r), a);
+            let r = sub_mod(r, hash(key, 1, l), b);
+            let l = sub_mod(l, hash(key, 0, r), a);
+            (l, r)
+        })
+    }
+
+    /// Takes one step, and then more until it is back in [0, n).
+    fn walk(&self, start: u32, step: impl Fn((u64, u64)) -> (u64, u64)) -> Result<u32, Error> {
+        let (n, b) = (u64::from(self.n), u64::from(self.b));
+        let mut x = u64::from(start);
+        if x >= n {
+            return Err(Error::IndexOutOfRange { index: start, length: self.n });
+        }
+        loop {
+            let (l, r) = step((x / b, x % b));
+            x = l * b + r;
+            if x < n {
+                return u32::try_from(x).map_err(|_| Error::Overflow);
+            }
+        }
+    }
 }
 
 /// The first `count` images in order: the places that a validator scores.
@@ -82,19 +181,12 @@ pub fn draw(key: B256, n: u32, count: u32) -> Result<impl ExactSizeIterator<Item
     if count > n {
         return Err(Error::IndexOutOfRange { index: count, length: n });
     }
-    Ok((0..count).map(move |i| image(key, n, i).expect("every i is below count, and count is at most n")))
+    let grid = Grid::new(n);
+    Ok((0..count).map(move |i| grid.image(key, i).expect("every i is below count, and count is at most n")))
 }
 
-fn encrypt(key: B256, a: u64, b: u64, x: u64) -> u64 {
-    let (mut l, mut r) = (x / b, x % b);
-    for round in (0..ROUNDS).step_by(2) {
-        l = add_mod(l, round_function(key, round, r), a);
-        r = add_mod(r, round_function(key, round + 1, l), b);
-    }
-    l * b + r
-}
-
-fn round_function(key: B256, round: u64, x: u64) -> U256 {
+/// keccak256 of the ABI encoding of the three.
+fn hash(key: B256, round: u64, x: u64) -> U256 {
     let mut words = [0; 96];
     words[..32].copy_from_slice(key.as_slice());
     words[56..64].copy_from_slice(&round.to_be_bytes());
@@ -104,8 +196,15 @@ fn round_function(key: B256, round: u64, x: u64) -> U256 {
 
 fn add_mod(x: u64, y: U256, modulus: u64) -> u64 {
     // Both operands are below the modulus, which is at most 2^16.
-    let y = (y % U256::from(modulus)).saturating_to::<u64>();
-    (x + y) % modulus
+    (x + reduce(y, modulus)) % modulus
+}
+
+fn sub_mod(x: u64, y: U256, modulus: u64) -> u64 {
+    (x + modulus - reduce(y, modulus)) % modulus
+}
+
+fn reduce(y: U256, modulus: u64) -> u64 {
+    (y % U256::from(modulus)).saturating_to::<u64>()
 }
 
 #[cfg(test)]
@@ -118,6 +217,10 @@ mod tests {
         for n in (1_u32..200).chain([1023, 1024, 1025, 2047, 2048]) {
             let key = keccak256(n.to_be_bytes());
             let mut places: Vec<u32> = draw(key, n, n).unwrap().collect();
+            let grid = Grid::new(n);
+            for (i, &place) in (0..).zip(&places) {
+                assert_eq!(grid.preimage(key, place), Ok(i), "{place} of {n}");
+            }
             places.sort_unstable();
             assert!(places.into_iter().eq(0..n), "{n}");
         }
@@ -135,17 +238,51 @@ mod tests {
     }
 
     #[test]
+    fn a_seed_depends_on_all_it_binds() {
+        let (arena, list) = (Address::repeat_byte(1), B256::repeat_byte(2));
+        let base = seed(B256::ZERO, 1, arena, U256::ONE, 1, list);
+        assert_ne!(base, seed(B256::repeat_byte(1), 1, arena, U256::ONE, 1, list));
+        assert_ne!(base, seed(B256::ZERO, 2, arena, U256::ONE, 1, list));
+        assert_ne!(base, seed(B256::ZERO, 1, Address::ZERO, U256::ONE, 1, list));
+        assert_ne!(base, seed(B256::ZERO, 1, arena, U256::from(2), 1, list));
+        assert_ne!(base, seed(B256::ZERO, 1, arena, U256::ONE, 2, list));
+        assert_ne!(base, seed(B256::ZERO, 1, arena, U256::ONE, 1, B256::ZERO));
+    }
+
+    #[test]
+    fn a_digest_remembers_the_order_of_what_happened() {
+        let [first, second] = [1, 2].map(Address::repeat_byte);
+        let content = B256::repeat_byte(3);
+        let after = |one: Address, other: Address| {
+            list_digest(list_digest(B256::ZERO, one, content, 1), other, content, 2)
+        };
+        assert_ne!(after(first, second), after(second, first));
+        let disclosed = list_digest(B256::ZERO, first, content, 1);
+        assert_ne!(disclosed, list_digest(B256::ZERO, first, content, 2));
+        assert_ne!(disclosed, list_digest(B256::ZERO, first, B256::ZERO, 0));
+        // What was evicted leaves its trace.
+        assert_ne!(list_digest(disclosed, first, B256::ZERO, 0), B256::ZERO);
+    }
+
+    #[test]
     fn an_index_beyond_the_list_is_refused() {
-        assert_eq!(image(B256::ZERO, 0, 0), Err(Error::IndexOutOfRange { index: 0, length: 0 }));
-        assert_eq!(image(B256::ZERO, 5, 5), Err(Error::IndexOutOfRange { index: 5, length: 5 }));
+        for (n, x) in [(0, 0), (5, 5), (5, u32::MAX)] {
+            let refused = Err(Error::IndexOutOfRange { index: x, length: n });
+            assert_eq!(Grid::new(n).image(B256::ZERO, x), refused);
+            assert_eq!(Grid::new(n).preimage(B256::ZERO, x), refused);
+        }
         assert!(draw(B256::ZERO, 5, 6).is_err());
-        assert_eq!(image(B256::ZERO, 1, 0), Ok(0));
+        assert_eq!(Grid::new(1).image(B256::ZERO, 0), Ok(0));
+        assert_eq!(Grid::new(1).preimage(B256::ZERO, 0), Ok(0));
     }
 
     #[test]
     fn the_largest_list_ends() {
+        let grid = Grid::new(u32::MAX);
         for i in [0, 1, u32::MAX - 1] {
-            assert!(image(B256::ZERO, u32::MAX, i).unwrap() < u32::MAX);
+            let place = grid.image(B256::ZERO, i).unwrap();
+            assert!(place < u32::MAX);
+            assert_eq!(grid.preimage(B256::ZERO, place), Ok(i));
         }
     }
 

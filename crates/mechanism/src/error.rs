@@ -21,6 +21,9 @@ pub enum Error {
     /// The logarithm of zero or of a negative number (Solady's `LnWadUndefined`).
     #[error("logarithm of a number that is not positive")]
     LnUndefined,
+    /// A square or a power does not fit (Solady's `RPowOverflow`).
+    #[error("power is too large")]
+    RpowOverflow,
     /// A place that is not in the list.
     #[error("index {index} is not below the length {length}")]
     IndexOutOfRange {
@@ -33,9 +36,9 @@ pub enum Error {
     /// A word that is neither a score, nor invalid, nor an abstention.
     #[error("{0} is not a legal score")]
     IllegalScore(u32),
-    /// A chunk of scores whose length is no multiple of four bytes.
-    #[error("a chunk of {0} bytes does not hold whole scores")]
-    ChunkLength(usize),
+    /// Scores whose length is no multiple of four bytes.
+    #[error("{0} bytes do not hold whole scores")]
+    ScoresLength(usize),
     /// A consensus was asked for where no weight was revealed.
     #[error("no weight was revealed")]
     NoWeight,

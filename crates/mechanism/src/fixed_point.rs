@@ -156,6 +156,32 @@ pub fn pow_wad(x: I256, y: I256) -> Result<I256, Error> {
     exp_wad(product.wrapping_div(signed(WAD)))
 }
 
+/// x^n in WAD by repeated squaring; each product is rounded to the nearest, halves up. 0^0 is one.
+///
+/// # Errors
+/// [`Error::RpowOverflow`] if a square or the power does not fit; never for x of at most one.
+///
+/// ```
+/// use aiarena_mechanism::fixed_point::{WAD, rpow_wad};
+/// use alloy_primitives::U256;
+///
+/// assert_eq!(rpow_wad(WAD / U256::from(2), 3), Ok(WAD / U256::from(8)));
+/// ```
+pub fn rpow_wad(x: U256, n: u32) -> Result<U256, Error> {
+    let half = WAD >> 1;
+    let product = |a: U256, b: U256| -> Option<U256> { Some(a.checked_mul(b)?.checked_add(half)? / WAD) };
+    let (mut square, mut left) = (x, n >> 1);
+    let mut power = if n.is_multiple_of(2) { WAD } else { x };
+    while left != 0 {
+        square = product(square, square).ok_or(Error::RpowOverflow)?;
+        if !left.is_multiple_of(2) {
+            power = product(power, square).ok_or(Error::RpowOverflow)?;
+        }
+        left >>= 1;
+    }
+    Ok(power)
+}
+
 /// ⌈√n⌉.
 pub(crate) fn sqrt_up(n: u32) -> u32 {
     let floor = n.isqrt();

@@ -19,11 +19,13 @@ pub mod commitment;
 pub mod consensus;
 pub mod delegation;
 mod error;
+pub mod evaluation;
 pub mod fixed_point;
 pub mod ranking;
 pub mod rewards;
 pub mod score;
 pub mod settle;
+pub mod slashing;
 
 pub use error::Error;
 pub use score::Score;

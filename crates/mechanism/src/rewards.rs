@@ -1,4 +1,5 @@
-//! Budgets of the two sides, weights of validators, and the split between operator and delegators (M-3, M-6, M-8).
+//! Budgets of the two sides, weights of validators, fees, and the split between operator and delegators (M-3, M-6, M-8,
+//! M-14).
 
 use alloy_primitives::U256;
 
@@ -151,4 +152,14 @@ pub fn operator_share(
     }
     let gained = with_delegation - without_delegation;
     without_delegation.plus(mul_div_down(commission_wad, gained, WAD)?)
+}
+
+/// The treasury's part of a claim: ⌊amount·fee⌋.
+///
+/// - *Source*: M-14.
+///
+/// # Errors
+/// [`Error::FullMulDivFailed`] if the fee is far above 1.
+pub fn fee(amount: U256, fee_wad: U256) -> Result<U256, Error> {
+    mul_div_down(amount, fee_wad, WAD)
 }

@@ -76,7 +76,8 @@ pub struct Validator {
     /// The validator's pool.
     pub pool: Pool,
     /// What it revealed: the place of the submission in [`EpochInput::submissions`], and the score or `None` for an
-    /// abstention. In any order; a validator that revealed nothing may be left out.
+    /// abstention. In any order; all that it owes or nothing, since the arena takes a sheet whole (M-10). A validator that
+    /// revealed nothing may be left out.
     pub scores: Vec<(u32, Option<Score>)>,
 }
 

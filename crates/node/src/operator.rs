@@ -4,7 +4,7 @@ use aiarena_chain::{
     bindings::Arena,
     client::{Account, ClientError, Sent},
     deploy::Deployment,
-    ledger::{Clock, Ledger, Task},
+    ledger::{Clock, Ledger, Offence, Task},
 };
 use aiarena_mechanism::{Score, commitment};
 use aiarena_ml::Dataset;
@@ -20,7 +20,7 @@ use crate::{
     judge::{Judge, Verdict, slice_of},
     plan::{Action, Prepared, Sheet, View, assigned},
     salt::{Purpose, Salts},
-    settlement::{self, CHUNK},
+    settlement::Count,
 };
 
 /// Why an action failed.
@@ -44,6 +44,15 @@ pub enum OperatorError {
         /// What is missing.
         why: String,
     },
+}
+
+impl OperatorError {
+    /// Whether somebody else may have done `action` first. What is left to do shows after the next look at the chain.
+    #[must_use]
+    pub fn is_lost_race(&self, action: &Action) -> bool {
+        let refused = matches!(self, Self::Client(ClientError::Refused { .. } | ClientError::Failed { .. }));
+        refused && action.is_anyones()
+    }
 }
 
 /// Makes the artifact that a node submits in an epoch.
@@ -244,84 +253,55 @@ impl Operator {
             }
             Action::DrawSeed => account.send(arena, &Arena::drawSeedCall { task: number }).await?,
             Action::CommitScores { epoch } => {
-                let tree = self.tree(task, *epoch)?;
-                let salt = self.salts.salt(Purpose::Scores, self.task, *epoch);
+                let flight = flight_of(task, *epoch)?;
                 let commitment = commitment::scores(
                     self.deployment.chain_id,
                     arena,
                     number,
                     *epoch,
                     self.address(),
-                    salt,
-                    tree.root(),
+                    self.salts.salt(Purpose::Scores, self.task, *epoch),
+                    flight.seed,
+                    &words(&self.sheet(*epoch)?.scores),
                 );
                 account.send(arena, &Arena::commitScoresCall { task: number, commitment }).await?
             }
-            Action::RevealScores { epoch, chunk } => {
-                let tree = self.tree(task, *epoch)?;
-                let scores = self
-                    .sheet(*epoch)?
-                    .scores
-                    .chunks(CHUNK)
-                    .nth(*chunk as usize)
-                    .ok_or_else(|| impossible("reveal", "there is no such chunk"))?;
+            Action::RevealScores { epoch } => {
                 let call = Arena::revealScoresCall {
                     task: number,
                     salt: self.salts.salt(Purpose::Scores, self.task, *epoch),
-                    root: tree.root(),
-                    chunk: U256::from(*chunk),
-                    scores: words(scores),
-                    proof: tree
-                        .proof(*chunk as usize)
-                        .map_err(|error| impossible("reveal", &error.to_string()))?,
+                    scores: words(&self.sheet(*epoch)?.scores),
                 };
                 account.send(arena, &call).await?
             }
-            Action::Tally { from, medians } => {
-                let call =
-                    Arena::tallyCall { task: number, from: U256::from(*from), medians: medians.clone() };
-                account.send(arena, &call).await?
+            Action::Tally { counts } => {
+                let tallies: Vec<Arena::Tally> = counts.iter().map(tally).collect();
+                account.send(arena, &Arena::tallyCall::from((number, tallies))).await?
             }
-            Action::TallyPart { entry, median, lanes } => {
-                let call = Arena::tallyPartCall {
-                    task: number,
-                    entry: U256::from(*entry),
-                    median: *median,
-                    lanes: U256::from(*lanes),
-                };
-                account.send(arena, &call).await?
+            Action::TallyPart { part } => {
+                account.send(arena, &Arena::tallyPartCall::from((number, tally(part)))).await?
             }
-            Action::Rank { from, order } => {
-                let call = Arena::rankCall { task: number, from: U256::from(*from), order: order.clone() };
-                account.send(arena, &call).await?
+            Action::Rank { order } => {
+                account.send(arena, &Arena::rankCall::from((number, order.clone()))).await?
             }
-            Action::PayNodes { from, order } => {
-                let call =
-                    Arena::payNodesCall { task: number, from: U256::from(*from), order: order.clone() };
-                account.send(arena, &call).await?
+            Action::PayNodes { from, count, order } => {
+                let arguments = (number, U256::from(*from), U256::from(*count), order.clone());
+                account.send(arena, &Arena::payNodesCall::from(arguments)).await?
             }
-            Action::Weigh { validator, chunk } => {
-                let flight =
-                    task.flight.as_ref().ok_or_else(|| impossible("weigh", "no epoch is in flight"))?;
-                let scores = flight
-                    .reveals
-                    .get(validator)
-                    .and_then(|reveals| reveals.chunks.get(chunk))
-                    .ok_or_else(|| impossible("weigh", "the chunk was not revealed"))?;
-                let call = Arena::weighCall {
-                    task: number,
-                    validator: *validator,
-                    chunk: U256::from(*chunk),
-                    scores: words(scores),
-                };
-                account.send(arena, &call).await?
+            Action::Weigh { from, count } => {
+                let arguments = (number, U256::from(*from), U256::from(*count));
+                account.send(arena, &Arena::weighCall::from(arguments)).await?
             }
             Action::PayValidators { from, count } => {
-                let call = Arena::payValidatorsCall {
-                    task: number,
-                    from: U256::from(*from),
-                    count: U256::from(*count),
-                };
+                let arguments = (number, U256::from(*from), U256::from(*count));
+                account.send(arena, &Arena::payValidatorsCall::from(arguments)).await?
+            }
+            Action::Report { validator, offence: Offence::Unrevealed } => {
+                let call = Arena::reportUnrevealedCall { task: number, validator: *validator };
+                account.send(arena, &call).await?
+            }
+            Action::Report { validator, offence: Offence::Silent } => {
+                let call = Arena::reportSilentCall { task: number, validator: *validator };
                 account.send(arena, &call).await?
             }
         };
@@ -333,14 +313,6 @@ impl Operator {
         let sheet = self.sheet.as_ref().filter(|sheet| sheet.epoch == epoch);
         sheet.ok_or_else(|| impossible("report", "this epoch was not scored"))
     }
-
-    /// The Merkle tree over the chunks of this operator's scores.
-    fn tree(&self, task: &Task, epoch: u32) -> Result<commitment::MerkleTree, OperatorError> {
-        let flight = flight_of(task, epoch)?;
-        let scores = &self.sheet(epoch)?.scores;
-        settlement::tree(task, flight, self.address(), scores)
-            .map_err(|error| impossible("commit to the scores", &error.to_string()))
-    }
 }
 
 fn flight_of(task: &Task, epoch: u32) -> Result<&aiarena_chain::ledger::Flight, OperatorError> {
@@ -348,9 +320,15 @@ fn flight_of(task: &Task, epoch: u32) -> Result<&aiarena_chain::ledger::Flight, 
     flight.ok_or_else(|| impossible("score", "this epoch is not in flight"))
 }
 
-/// Scores as the arena reads them: four bytes each, big-endian.
+/// Scores and places as the arena reads them: four bytes each, big-endian.
 fn words(scores: &[u32]) -> Bytes {
     scores.iter().flat_map(|score| score.to_be_bytes()).collect()
+}
+
+/// A count as the arena takes it.
+fn tally(count: &Count) -> Arena::Tally {
+    let Count { node, place, median, revealers } = count;
+    Arena::Tally { node: *node, place: *place, median: *median, revealers: words(revealers) }
 }
 
 fn impossible(action: &'static str, why: &str) -> OperatorError {

@@ -1,15 +1,16 @@
 //! What an operator should do next: a pure function of what it sees.
 
-use aiarena_chain::ledger::{Clock, Flight, Phase, Role, Stage, Task};
+use aiarena_chain::ledger::{Clock, Flight, Offence, Phase, Role, Stage, Task};
 use alloy::primitives::{Address, B256};
 
-use crate::settlement::Settling;
+use crate::settlement::{Count, Settling};
 
-/// Entries, ranks or validators that one settlement transaction handles: far below the gas of one transaction.
+/// Submissions, or pools to be paid, that one settlement transaction handles, at up to 100 000 gas each: far below the
+/// 16.7 million that a transaction may use.
 pub const BATCH: usize = 64;
 
-/// Scores that one transaction counts, at some 3 000 gas each.
-pub const LANES: u32 = 1_500;
+/// Scores that one transaction counts or weighs, at up to 7 000 gas each.
+pub const SCORES: usize = 1_000;
 
 /// A submission that is ready to be committed and opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,56 +86,55 @@ pub enum Action {
         /// The epoch.
         epoch: u32,
     },
-    /// Reveal one chunk of the scores (M-10).
+    /// Reveal the scores (M-10).
     RevealScores {
         /// The epoch.
         epoch: u32,
-        /// The chunk.
-        chunk: u32,
     },
     /// Find consensus scores (M-7).
     Tally {
-        /// Entries tallied before.
-        from: u32,
-        /// Medians of the next ones.
-        medians: Vec<u32>,
+        /// Submissions, with the scores to count.
+        counts: Vec<Count>,
     },
-    /// Count some scores of an entry that has too many for one transaction.
+    /// Count some scores of a submission that has too many for one transaction.
     TallyPart {
-        /// The entry.
-        entry: u32,
-        /// Its median.
-        median: u32,
-        /// How many scores to count.
-        lanes: u32,
+        /// The submission, with the next scores to count.
+        part: Count,
     },
-    /// Rank entries (M-5).
+    /// Rank the submissions (M-5).
     Rank {
-        /// Entries ranked before.
-        from: u32,
-        /// The next ones, best first.
-        order: Vec<u32>,
+        /// All nodes to be ranked, best first.
+        order: Vec<Address>,
     },
     /// Credit ranked nodes.
     PayNodes {
         /// Nodes paid before.
         from: u32,
-        /// The entries of the next ranks.
-        order: Vec<u32>,
+        /// How many to pay.
+        count: u32,
+        /// The whole ranking.
+        order: Vec<Address>,
     },
-    /// Weigh a revealed chunk (M-8).
+    /// Weigh revealed scores (M-8).
     Weigh {
-        /// Who revealed it.
-        validator: Address,
-        /// The chunk.
-        chunk: u32,
+        /// Validators weighed before, in the order of the reveals.
+        from: u32,
+        /// How many to weigh.
+        count: u32,
     },
     /// Credit validators.
     PayValidators {
-        /// Validators paid before.
+        /// Validators paid before, in the order of the reveals.
         from: u32,
         /// How many to pay.
         count: u32,
+    },
+    /// Report an offence (M-12).
+    Report {
+        /// Who offended.
+        validator: Address,
+        /// How.
+        offence: Offence,
     },
 }
 
@@ -143,6 +143,29 @@ impl Action {
     #[must_use]
     pub fn is_local(&self) -> bool {
         matches!(self, Self::Train { .. } | Self::Score { .. })
+    }
+
+    /// Whether anyone may do it, and whoever is first does it for all. A contract that refuses it says no more than that
+    /// somebody else was faster.
+    #[must_use]
+    pub fn is_anyones(&self) -> bool {
+        match self {
+            Self::Train { .. }
+            | Self::Score { .. }
+            | Self::CommitSubmission { .. }
+            | Self::OpenSubmission { .. }
+            | Self::CommitScores { .. }
+            | Self::RevealScores { .. } => false,
+            Self::Evict { .. }
+            | Self::DrawSeed
+            | Self::Tally { .. }
+            | Self::TallyPart { .. }
+            | Self::Rank { .. }
+            | Self::PayNodes { .. }
+            | Self::Weigh { .. }
+            | Self::PayValidators { .. }
+            | Self::Report { .. } => true,
+        }
     }
 }
 
@@ -154,6 +177,7 @@ impl Action {
 pub fn plan(view: &View<'_>) -> Vec<Action> {
     let (epoch, phase) = view.clock.at(view.now);
     let mut actions = settle(view, epoch, phase);
+    actions.extend(reports(view));
     if epoch < view.task.first_epoch || epoch > view.task.last_epoch || !actions.is_empty() {
         return actions;
     }
@@ -193,27 +217,16 @@ fn validator(view: &View<'_>, epoch: u32, phase: Phase) -> Vec<Action> {
     };
     let scored = view.sheet.filter(|sheet| sheet.epoch == epoch);
     let committed = flight.commitments.contains_key(&view.me);
-    let revealed = flight.reveals.get(&view.me).map_or(0, |reveals| reveals.chunks.len());
-    let owed = assigned(view, flight).len().div_ceil(crate::settlement::CHUNK);
+    let revealed = flight.reveals.contains_key(&view.me);
+    let owes = !assigned(view, flight).is_empty();
     match (phase, scored) {
         // Honest scores and the salt can be found again, so a validator that lost its sheet after committing makes it anew.
-        (Phase::Seed | Phase::Commit, None) if owed > 0 => {
-            vec![Action::Score { epoch }]
-        }
-        (Phase::Reveal, None) if committed && revealed < owed => vec![Action::Score { epoch }],
+        (Phase::Seed | Phase::Commit, None) if owes => vec![Action::Score { epoch }],
+        (Phase::Reveal, None) if committed && !revealed => vec![Action::Score { epoch }],
         (Phase::Commit, Some(_)) if !committed => vec![Action::CommitScores { epoch }],
-        (Phase::Reveal, Some(sheet)) if committed => reveals(view, flight, sheet),
+        (Phase::Reveal, Some(_)) if committed && !revealed => vec![Action::RevealScores { epoch }],
         _ => Vec::new(),
     }
-}
-
-fn reveals(view: &View<'_>, flight: &Flight, sheet: &Sheet) -> Vec<Action> {
-    let done = |chunk: &u32| flight.reveals.get(&view.me).is_some_and(|r| r.chunks.contains_key(chunk));
-    let chunks = u32::try_from(sheet.scores.chunks(crate::settlement::CHUNK).count()).unwrap_or(0);
-    (0..chunks)
-        .filter(|chunk| !done(chunk))
-        .map(|chunk| Action::RevealScores { epoch: sheet.epoch, chunk })
-        .collect()
 }
 
 /// Places on the list that the operator has to score, in the order of the draw; empty if it may not score.
@@ -230,7 +243,7 @@ fn seed(view: &View<'_>, epoch: u32, phase: Phase) -> Option<Action> {
     let ready = view.clock.start(epoch, Phase::Seed) + u64::from(view.clock.schedule.seed_delay);
     let drawn = view.task.epoch(epoch).is_some();
     let someone_can_score = !view.task.totals_at(Role::Validator, epoch).0.is_zero();
-    let open = phase <= Phase::Commit && view.now >= ready && view.task.flight.is_none();
+    let open = phase == Phase::Seed && view.now >= ready && view.task.flight.is_none();
     (open && !drawn && someone_can_score && !view.task.entries.is_empty()).then_some(Action::DrawSeed)
 }
 
@@ -245,79 +258,108 @@ fn evictions(view: &View<'_>, epoch: u32) -> Vec<Action> {
 
 /// The next step of settling the epoch in flight, by validators; late is as good as in time.
 fn settle(view: &View<'_>, epoch: u32, phase: Phase) -> Vec<Action> {
-    let Some(flight) = &view.task.flight else {
+    let Some(flight) = view.task.flight.as_ref().filter(|flight| is_over(flight, epoch, phase)) else {
         return Vec::new();
     };
-    let over = flight.epoch < epoch || phase == Phase::Settle;
-    let is_validator = view.task.pools.get(&view.me).is_some_and(|pool| pool.role == Role::Validator);
-    if !over || !is_validator {
+    if flight.stage() == Stage::Settled || !is_validator(view) {
         return Vec::new();
     }
+    let Ok(settling) = Settling::new(view.task, flight) else { return Vec::new() };
     let outcome = &flight.outcome;
     match flight.stage() {
         Stage::Settled => Vec::new(),
-        Stage::Scoring => {
-            let Ok(settling) = Settling::new(view.task, flight) else { return Vec::new() };
-            tally(flight, &settling).into_iter().collect()
-        }
-        Stage::Ranking => {
-            let Ok(settling) = Settling::new(view.task, flight) else { return Vec::new() };
-            batches(settling.order(), outcome.order.len())
-                .map(|(from, order)| Action::Rank { from, order })
-                .collect()
-        }
+        Stage::Scoring => tally(view, flight, &settling).into_iter().collect(),
+        Stage::Ranking => vec![Action::Rank { order: settling.order().to_vec() }],
         Stage::Paying => {
-            let mut actions: Vec<Action> = batches(&outcome.order, outcome.nodes.len())
-                .map(|(from, order)| Action::PayNodes { from, order })
+            let order = settling.order();
+            let unpaid = batches(order.len(), outcome.nodes.len(), |_| 1, BATCH);
+            let mut actions: Vec<Action> = unpaid
+                .into_iter()
+                .map(|(from, count)| Action::PayNodes { from, count, order: order.to_vec() })
                 .collect();
-            let weighed = |validator, chunk| outcome.weights.contains_key(&(validator, chunk));
-            actions.extend(
-                flight
-                    .chunks()
-                    .filter(|(validator, chunk, _)| !weighed(*validator, *chunk))
-                    .map(|(validator, chunk, _)| Action::Weigh { validator, chunk }),
-            );
-            // Whether anyone earned weight shows only once all chunks are weighed, so payments are planned then.
+            let scores = |revealer: usize| {
+                let reveal =
+                    flight.revealers.get(revealer).and_then(|validator| flight.reveals.get(validator));
+                reveal.map_or(0, |reveal| reveal.scores.len())
+            };
+            // A validator without a score costs something too.
+            let unweighed =
+                batches(flight.revealers.len(), outcome.weights.len(), |i| scores(i) + 10, SCORES);
+            actions.extend(unweighed.into_iter().map(|(from, count)| Action::Weigh { from, count }));
+            // Whether anyone earned weight shows only once all are weighed, so payments are planned then.
             if actions.is_empty() {
-                actions.extend(
-                    batches(&flight.revealers, outcome.validators.len())
-                        .map(|(from, batch)| Action::PayValidators { from, count: len32(&batch) }),
-                );
+                let unpaid = batches(flight.revealers.len(), outcome.validators.len(), |_| 1, BATCH);
+                actions.extend(unpaid.into_iter().map(|(from, count)| Action::PayValidators { from, count }));
             }
             actions
         }
     }
 }
 
-/// The next tally: as many entries as one transaction can count, or a part of one that has too many scores.
-fn tally(flight: &Flight, settling: &Settling) -> Option<Action> {
-    let from = len32(&flight.outcome.tallies);
-    let medians = settling.medians(flight);
+/// Whether Reveal of a drawn epoch is over.
+fn is_over(flight: &Flight, epoch: u32, phase: Phase) -> bool {
+    flight.epoch < epoch || phase == Phase::Settle
+}
+
+fn is_validator(view: &View<'_>) -> bool {
+    view.task.pools.get(&view.me).is_some_and(|pool| pool.role == Role::Validator)
+}
+
+/// Other validators that owed scores in the epoch drawn last and did not give them, by validators.
+fn reports(view: &View<'_>) -> Vec<Action> {
+    let due = view.task.drawn().is_some_and(|drawn| view.clock.reports(drawn.epoch, view.now));
+    if !due || !is_validator(view) {
+        return Vec::new();
+    }
+    let others = view.task.pools.keys().filter(|operator| **operator != view.me);
+    others
+        .filter_map(|operator| {
+            let offence = view.task.offence(*operator)?;
+            Some(Action::Report { validator: *operator, offence })
+        })
+        .collect()
+}
+
+/// The next tally: as many submissions as one transaction can count, or a part of one that has too many scores.
+fn tally(view: &View<'_>, flight: &Flight, settling: &Settling) -> Option<Action> {
+    let mut room = SCORES;
     let mut batch = Vec::new();
-    let mut room = LANES;
-    for (entry, median) in (from..).zip(medians.get(from as usize..)?) {
-        let counted = flight.outcome.counted.get(&(entry, *median)).copied().unwrap_or(0);
-        let left = settling.lanes(entry).saturating_sub(counted);
-        if left > LANES && batch.is_empty() {
-            return Some(Action::TallyPart { entry, median: *median, lanes: LANES });
+    for count in settling.counts() {
+        let all = count.revealers.len();
+        let tallied = flight.outcome.tallies.get(&count.node);
+        if tallied.is_some_and(|tallied| tallied.counted as usize >= all) {
+            continue;
         }
-        if left > room || batch.len() == BATCH {
+        // What this settler counted in parts is the first of them.
+        let key = (count.node, view.me, count.median);
+        let done = flight.outcome.counted.get(&key).map_or(0, |done| *done as usize);
+        let left = count.revealers.get(done..).unwrap_or_default();
+        let part = |revealers: &[u32]| Count { revealers: revealers.to_vec(), ..count.clone() };
+        if left.len() > SCORES && batch.is_empty() {
+            return left.get(..SCORES).map(|first| Action::TallyPart { part: part(first) });
+        }
+        if left.len() > room || batch.len() == BATCH {
             break;
         }
-        room -= left;
-        batch.push(*median);
+        room -= left.len();
+        batch.push(part(left));
     }
-    (!batch.is_empty()).then_some(Action::Tally { from, medians: batch })
+    (!batch.is_empty()).then_some(Action::Tally { counts: batch })
 }
 
-/// What is left of `items` after `done`, cut into batches, each with its start.
-fn batches<T: Clone>(items: &[T], done: usize) -> impl Iterator<Item = (u32, Vec<T>)> {
-    let left = items.get(done..).unwrap_or_default();
-    left.chunks(BATCH)
-        .enumerate()
-        .map(move |(i, batch)| (u32::try_from(done + i * BATCH).unwrap_or(u32::MAX), batch.to_vec()))
-}
-
-fn len32<T>(items: &[T]) -> u32 {
-    u32::try_from(items.len()).unwrap_or(u32::MAX)
+/// What is left of `total` after `done`, cut into ranges that weigh at most `limit` together, or hold a single item.
+fn batches(total: usize, done: usize, weight: impl Fn(usize) -> usize, limit: usize) -> Vec<(u32, u32)> {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    let mut sum = 0;
+    for item in done..total {
+        sum += weight(item);
+        match ranges.last_mut().filter(|_| sum <= limit) {
+            Some((_, count)) => *count += 1,
+            None => {
+                sum = weight(item);
+                ranges.push((u32::try_from(item).unwrap_or(u32::MAX), 1));
+            }
+        }
+    }
+    ranges
 }

@@ -1,22 +1,33 @@
 //! What the rules make of an epoch: builds the mechanism's input from the ledger.
 
-use aiarena_chain::ledger::{Flight, Reveals, Role, Task};
+use aiarena_chain::ledger::{Entry, Flight, Reveal, Role, Task};
 use aiarena_mechanism::{
     Error, Score, assignment,
     budget::Budget,
-    commitment::{self, MerkleTree},
     rewards,
     settle::{EpochInput, Pool, Settlement, Submission, Totals, Validator, settle},
 };
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{Address, U256};
 
-pub use aiarena_mechanism::commitment::CHUNK;
+/// What a settler says of one submission, and the arena checks (M-7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// Its node.
+    pub node: Address,
+    /// Its place on the list that is scored; 0 for one that keeps its score.
+    pub place: u32,
+    /// The median of its scores; 0 without a quorum, or for one that keeps its score.
+    pub median: u32,
+    /// Who scored it and is to be counted: places in the order of the reveals, rising.
+    pub revealers: Vec<u32>,
+}
 
 /// An epoch in flight, settled in the mind.
 #[derive(Debug, Clone)]
 pub struct Settling {
     settlement: Settlement,
-    lanes: Vec<u32>,
+    counts: Vec<Count>,
+    order: Vec<Address>,
 }
 
 impl Settling {
@@ -26,12 +37,24 @@ impl Settling {
     /// The mechanism's, for a history that no arena can have made.
     pub fn new(task: &Task, flight: &Flight) -> Result<Self, Error> {
         let input = epoch_input(task, flight)?;
-        let mut lanes = vec![0; input.submissions.len()];
-        for (place, _) in input.validators.iter().flat_map(|v| &v.scores).filter(|(_, score)| score.is_some())
-        {
-            lanes[*place as usize] += 1;
+        let settlement = settle(&input)?;
+        let nodes: Vec<Address> = flight.entries.iter().map(|entry| entry.node).collect();
+        let mut counts: Vec<Count> = nodes
+            .iter()
+            .map(|node| Count { node: *node, place: 0, median: 0, revealers: Vec::new() })
+            .collect();
+        for (place, listed) in (0..).zip(&flight.listed) {
+            let listed = *listed as usize;
+            let median = settlement.submissions[listed].consensus.map_or(0, Score::get);
+            (counts[listed].place, counts[listed].median) = (place, median);
         }
-        Ok(Self { settlement: settle(&input)?, lanes })
+        for (revealer, validator) in (0..).zip(&input.validators) {
+            for (entry, _) in validator.scores.iter().filter(|(_, score)| score.is_some()) {
+                counts[*entry as usize].revealers.push(revealer);
+            }
+        }
+        let order = settlement.order.iter().map(|place| nodes[*place as usize]).collect();
+        Ok(Self { settlement, counts, order })
     }
 
     /// The result.
@@ -40,24 +63,16 @@ impl Settling {
         &self.settlement
     }
 
-    /// Medians as the arena's `tally` takes them: 0 for an entry without quorum, or one that was not to be scored.
+    /// One per submission, in the order of the list, with all that was revealed for it.
     #[must_use]
-    pub fn medians(&self, flight: &Flight) -> Vec<u32> {
-        let consensus = |place: usize| self.settlement.submissions[place].consensus.map_or(0, Score::get);
-        let listed = |place: usize| flight.listed.iter().any(|listed| *listed as usize == place);
-        (0..flight.entries.len()).map(|place| if listed(place) { consensus(place) } else { 0 }).collect()
+    pub fn counts(&self) -> &[Count] {
+        &self.counts
     }
 
-    /// Entries by rank, best first.
+    /// Nodes by rank, best first.
     #[must_use]
-    pub fn order(&self) -> &[u32] {
-        &self.settlement.order
-    }
-
-    /// Scores, without abstentions, that were revealed for an entry.
-    #[must_use]
-    pub fn lanes(&self, entry: u32) -> u32 {
-        self.lanes.get(entry as usize).copied().unwrap_or(0)
+    pub fn order(&self) -> &[Address] {
+        &self.order
     }
 }
 
@@ -71,7 +86,7 @@ pub fn epoch_input(task: &Task, flight: &Flight) -> Result<EpochInput, Error> {
         .iter()
         .map(|validator| {
             let scores = match flight.reveals.get(validator) {
-                Some(reveals) => revealed(task, flight, *validator, reveals)?,
+                Some(reveal) => revealed(task, flight, *validator, reveal)?,
                 None => Vec::new(),
             };
             Ok(Validator { pool: pool(task, *validator, flight.epoch), scores })
@@ -90,15 +105,12 @@ pub fn input_with(task: &Task, flight: &Flight, validators: Vec<Validator>) -> R
         .entries
         .iter()
         .map(|entry| {
-            let kept = entry.consensus.filter(|_| !task.params.fresh_data && !entry.queued);
+            let kept = kept(task, entry);
             Ok(Submission {
                 pool: pool(task, entry.node, epoch),
                 number: entry.number,
                 eligible: task.is_eligible(entry, epoch),
-                duplicate: task
-                    .origins
-                    .get(&entry.content_hash)
-                    .is_some_and(|origin| origin.node != entry.node),
+                duplicate: entry.duplicate,
                 kept: kept.map(Score::new).transpose()?,
             })
         })
@@ -139,46 +151,26 @@ pub fn assigned(task: &Task, flight: &Flight, validator: Address) -> Result<Vec<
     Ok(assignment::draw(key, listed, count)?.map(|place| flight.listed[place as usize]).collect())
 }
 
+/// The consensus score that an entry of the list keeps in an epoch in which it is not scored.
+fn kept(task: &Task, entry: &Entry) -> Option<u32> {
+    entry.consensus.filter(|_| !task.params.fresh_data && !entry.queued)
+}
+
 /// What a validator revealed, by entry.
 fn revealed(
     task: &Task,
     flight: &Flight,
     validator: Address,
-    reveals: &Reveals,
+    reveal: &Reveal,
 ) -> Result<Vec<(u32, Option<Score>)>, Error> {
     let places = assigned(task, flight, validator)?;
-    let mut scores = Vec::new();
-    for (chunk, words) in &reveals.chunks {
-        let start = (*chunk as usize).saturating_mul(CHUNK);
-        for (i, word) in words.iter().enumerate() {
-            let place = places
-                .get(start.saturating_add(i))
-                .ok_or_else(|| too_many(validator, start.saturating_add(words.len()), places.len()))?;
-            scores.push((*place, Score::from_wire(*word)?));
-        }
+    let (given, assigned) = (reveal.scores.len(), u32::try_from(places.len()).unwrap_or(u32::MAX));
+    if given > places.len() {
+        return Err(Error::TooManyScores { validator, given, assigned });
     }
-    Ok(scores)
-}
-
-/// The Merkle tree over a validator's scores, cut into chunks and bound to the content hashes (M-10).
-///
-/// # Errors
-/// The mechanism's, if there is no score at all or not one for each assigned entry.
-pub fn tree(task: &Task, flight: &Flight, validator: Address, scores: &[u32]) -> Result<MerkleTree, Error> {
-    let places = assigned(task, flight, validator)?;
-    if places.len() != scores.len() {
-        return Err(too_many(validator, scores.len(), places.len()));
-    }
-    let leaves =
-        (0..).zip(places.chunks(CHUNK).zip(scores.chunks(CHUNK))).map(|(chunk, (places, scores))| {
-            let hashes: Vec<B256> =
-                places.iter().map(|place| flight.entries[*place as usize].content_hash).collect();
-            let words: Vec<u8> = scores.iter().flat_map(|score| score.to_be_bytes()).collect();
-            commitment::leaf(chunk, &hashes, &words)
-        });
-    MerkleTree::new(leaves.collect())
-}
-
-fn too_many(validator: Address, given: usize, assigned: usize) -> Error {
-    Error::TooManyScores { validator, given, assigned: u32::try_from(assigned).unwrap_or(u32::MAX) }
+    places
+        .into_iter()
+        .zip(&reveal.scores)
+        .map(|(place, word)| Ok((place, Score::from_wire(*word)?)))
+        .collect()
 }

@@ -5,12 +5,15 @@
 use aiarena_chain::{
     deploy::Schedule,
     ledger::{
-        Clock, Entry, Flight, Ledger, Origin, Outcome, Phase, Pledge, Pool, Reveals, Role, Tally, Task,
-        TaskParams, Trace,
+        Ballot, Clock, Constants, Entry, Flight, Ledger, Offence, Outcome, Payment, Phase, Pledge, Pool,
+        Ranked, Reveal, Role, Silence, Tally, Task, TaskParams,
     },
 };
 use aiarena_mechanism::{ranking::RankingRule, settle::Task as Rules};
-use aiarena_node::plan::{Action, LANES, Prepared, Sheet, View, plan};
+use aiarena_node::{
+    plan::{Action, BATCH, Prepared, SCORES, Sheet, View, plan},
+    settlement::Count,
+};
 use alloy::primitives::{Address, B256, U256};
 
 const CLOCK: Clock = Clock {
@@ -24,6 +27,7 @@ const CLOCK: Clock = Clock {
         commit_end: 75,
         reveal_end: 90,
         seed_delay: 3,
+        silent_epochs: 2,
     },
 };
 const NODE: Address = Address::repeat_byte(1);
@@ -47,34 +51,17 @@ fn task() -> Task {
         tolerance: 0,
         redundancy: 15,
     };
-    let mut task = Task {
-        number: 1,
-        params: TaskParams {
-            metadata: B256::ZERO,
-            epochs: 9,
-            emission_per_epoch: U256::from(1_000),
-            min_node_stake: U256::from(10),
-            min_validator_stake: U256::from(10),
-            max_submissions: 8,
-            fresh_data: true,
-            rules,
-        },
-        creator: STRANGER,
-        first_epoch: 1,
-        last_epoch: 9,
-        funded: Trace::default(),
-        spent: (U256::ZERO, U256::ZERO),
-        pools: Default::default(),
-        pledges: Default::default(),
-        commitments: 0,
-        entries: Vec::new(),
-        waiting: Vec::new(),
-        disclosures: Vec::new(),
-        origins: Default::default(),
-        flight: None,
-        settled: Vec::new(),
-        closed_through: 0,
+    let params = TaskParams {
+        metadata: B256::ZERO,
+        evaluation_root: B256::ZERO,
+        epochs: 9,
+        min_node_stake: U256::from(10),
+        min_validator_stake: U256::from(10),
+        max_submissions: 8,
+        fresh_data: true,
+        rules,
     };
+    let mut task = Task::new(1, STRANGER, (1, 9), params);
     for (operator, role) in [
         (NODE, Role::Node),
         (OTHER_NODE, Role::Node),
@@ -96,6 +83,7 @@ fn entry(node: Address, number: u64) -> Entry {
         uri: String::new(),
         withdrawn_in: None,
         consensus: None,
+        duplicate: false,
         queued: false,
     }
 }
@@ -104,9 +92,6 @@ fn entry(node: Address, number: u64) -> Entry {
 fn listed() -> Task {
     let mut task = task();
     task.entries = vec![entry(NODE, 1), entry(OTHER_NODE, 2)];
-    for entry in &task.entries {
-        task.origins.insert(entry.content_hash, Origin { node: entry.node, number: entry.number });
-    }
     task
 }
 
@@ -140,7 +125,8 @@ fn revealed() -> Task {
         let flight = task.flight.as_mut().unwrap();
         flight.revealers.push(validator);
         flight.commitments.insert(validator, B256::ZERO);
-        flight.reveals.insert(validator, Reveals { chunks: [(0, scores)].into(), ..Reveals::default() });
+        flight.reveals.insert(validator, Reveal { scores, ..Reveal::default() });
+        task.ballots.insert(validator, Ballot { commitment: B256::ZERO, epoch: EPOCH, closed: true });
     }
     task
 }
@@ -150,13 +136,8 @@ fn tallied() -> Task {
     let mut task = revealed();
     let flight = task.flight.as_mut().unwrap();
     for (entry, consensus) in task.entries.iter().zip([500, 600]) {
-        flight.outcome.tallies.push(Tally {
-            node: entry.node,
-            scored: true,
-            ranked: true,
-            consensus,
-            stake: U256::from(100),
-        });
+        let tally = Tally { scored: true, consensus, stake: U256::from(100), counted: 2 };
+        flight.outcome.tallies.insert(entry.node, tally);
     }
     task
 }
@@ -164,23 +145,25 @@ fn tallied() -> Task {
 /// The same after the ranking.
 fn ranked() -> Task {
     let mut task = tallied();
-    task.flight.as_mut().unwrap().outcome.order = vec![1, 0];
+    let ranked = Ranked { ranked: 2, upper_score: 600, lower_score: 500 };
+    task.flight.as_mut().unwrap().outcome.ranked = Some(ranked);
     task
 }
 
-/// The same after the nodes were paid and all chunks weighed.
+/// The same after the nodes were paid and all validators weighed.
 fn weighed() -> Task {
     let mut task = ranked();
     let outcome = &mut task.flight.as_mut().unwrap().outcome;
     for node in [OTHER_NODE, NODE] {
-        outcome.nodes.push(aiarena_chain::ledger::Payment {
-            operator: node,
-            with_delegation: U256::from(250),
-            without_delegation: U256::from(250),
-        });
+        outcome.nodes.push(payment(node));
     }
-    outcome.weights = [((VALIDATOR, 0), U256::from(1)), ((OTHER_VALIDATOR, 0), U256::from(1))].into();
+    outcome.weights = [(VALIDATOR, U256::from(1)), (OTHER_VALIDATOR, U256::from(1))].into();
     task
+}
+
+fn payment(operator: Address) -> Payment {
+    let half = U256::from(250);
+    Payment { operator, with_delegation: half, without_delegation: half, operator_amount: half }
 }
 
 #[derive(Default)]
@@ -276,8 +259,8 @@ fn a_validator_draws_scores_commits_and_reveals() {
     let score = [Action::Score { epoch: EPOCH }];
     check("the delay is not over", VALIDATOR, &listed(), &none, (EPOCH, Phase::Seed, 2), &[]);
     check("draw the seed", VALIDATOR, &listed(), &none, (EPOCH, Phase::Seed, 3), &seed);
-    check("late, but in time", VALIDATOR, &listed(), &none, (EPOCH, Phase::Commit, 14), &seed);
-    check("too late", VALIDATOR, &listed(), &none, (EPOCH, Phase::Reveal, 0), &[]);
+    check("late, but in time", VALIDATOR, &listed(), &none, (EPOCH, Phase::Seed, 9), &seed);
+    check("too late", VALIDATOR, &listed(), &none, (EPOCH, Phase::Commit, 0), &[]);
     check("nothing on the list", VALIDATOR, &task(), &none, (EPOCH, Phase::Seed, 3), &[]);
     check("score as soon as the seed is known", VALIDATOR, &drawn(), &none, (EPOCH, Phase::Seed, 4), &score);
     check("wait for Commit", VALIDATOR, &drawn(), &scored(), (EPOCH, Phase::Seed, 4), &[]);
@@ -300,25 +283,13 @@ fn a_validator_draws_scores_commits_and_reveals() {
         &committed,
         &scored(),
         (EPOCH, Phase::Reveal, 0),
-        &[Action::RevealScores { epoch: EPOCH, chunk: 0 }],
+        &[Action::RevealScores { epoch: EPOCH }],
     );
     check("not committed, nothing to reveal", VALIDATOR, &drawn(), &scored(), (EPOCH, Phase::Reveal, 0), &[]);
     check("revealed", VALIDATOR, &revealed(), &scored(), (EPOCH, Phase::Reveal, 5), &[]);
     let mut poor = drawn();
     poor.pools.get_mut(&VALIDATOR).unwrap().stakes.set(1, (U256::from(9), U256::ZERO));
     check("below the least stake", VALIDATOR, &poor, &none, (EPOCH, Phase::Commit, 0), &[]);
-}
-
-#[test]
-fn a_validator_reveals_chunk_by_chunk_what_is_left() {
-    let mut task = drawn();
-    let flight = task.flight.as_mut().unwrap();
-    flight.commitments.insert(VALIDATOR, B256::ZERO);
-    flight.revealers.push(VALIDATOR);
-    flight.reveals.insert(VALIDATOR, Reveals { chunks: [(1, vec![1; 128])].into(), ..Reveals::default() });
-    let memory = Memory { prepared: None, sheet: Some(Sheet { epoch: EPOCH, scores: vec![1; 300] }) };
-    let reveal = |chunk| Action::RevealScores { epoch: EPOCH, chunk };
-    check("two of three", VALIDATOR, &task, &memory, (EPOCH, Phase::Reveal, 0), &[reveal(0), reveal(2)]);
 }
 
 #[test]
@@ -341,56 +312,169 @@ fn a_validator_evicts_what_only_makes_work() {
     check("a node leaves it to others", NODE, &task, &prepared(None), (EPOCH, Phase::Submit, 0), &[]);
 }
 
+fn count(node: Address, place: u32, median: u32, revealers: &[u32]) -> Count {
+    Count { node, place, median, revealers: revealers.to_vec() }
+}
+
 #[test]
 fn validators_settle_step_by_step_in_time_or_late() {
     let none = Memory::default();
-    let weigh = |validator| Action::Weigh { validator, chunk: 0 };
-    let pay = Action::PayNodes { from: 0, order: vec![1, 0] };
-    for at in [(EPOCH, Phase::Settle, 0), (EPOCH + 1, Phase::Submit, 0), (20, Phase::Reveal, 0)] {
-        let check =
-            |what, task: &Task, expected: &[Action]| check(what, VALIDATOR, task, &none, at, expected);
-        check("nobody revealed", &drawn(), &[Action::Tally { from: 0, medians: vec![0, 0] }]);
-        check("tally", &revealed(), &[Action::Tally { from: 0, medians: vec![500, 600] }]);
-        check("rank", &tallied(), &[Action::Rank { from: 0, order: vec![1, 0] }]);
-        check("pay and weigh", &ranked(), &[pay.clone(), weigh(VALIDATOR), weigh(OTHER_VALIDATOR)]);
+    let order = vec![OTHER_NODE, NODE];
+    let pay = |from, count| Action::PayNodes { from, count, order: order.clone() };
+    let weigh = |from, count| Action::Weigh { from, count };
+    for at in [(EPOCH, Phase::Settle, 0), (EPOCH + 1, Phase::Commit, 0), (20, Phase::Reveal, 0)] {
+        let check = |what, task: &Task, expected: &[Action]| {
+            let mut task = task.clone();
+            // Who did not reveal is another test's subject.
+            task.ballots
+                .insert(OTHER_VALIDATOR, Ballot { commitment: B256::ZERO, epoch: EPOCH, closed: true });
+            check(what, VALIDATOR, &task, &none, at, expected);
+        };
+        let nothing = [count(NODE, 0, 0, &[]), count(OTHER_NODE, 1, 0, &[])].to_vec();
+        check("nobody revealed", &drawn(), &[Action::Tally { counts: nothing }]);
+        let all = [count(NODE, 0, 500, &[0, 1]), count(OTHER_NODE, 1, 600, &[0, 1])].to_vec();
+        check("tally", &revealed(), &[Action::Tally { counts: all }]);
+        let mut half = tallied();
+        half.flight.as_mut().unwrap().outcome.tallies.get_mut(&NODE).unwrap().counted = 1;
+        let rest = [count(NODE, 0, 500, &[0, 1])].to_vec();
+        check("tally again what another left out", &half, &[Action::Tally { counts: rest }]);
+        check("rank", &tallied(), &[Action::Rank { order: order.clone() }]);
+        check("pay and weigh", &ranked(), &[pay(0, 2), weigh(0, 2)]);
         check("pay validators", &weighed(), &[Action::PayValidators { from: 0, count: 2 }]);
         let mut half = weighed();
         let outcome = &mut half.flight.as_mut().unwrap().outcome;
         outcome.nodes.pop();
-        outcome.weights.remove(&(VALIDATOR, 0));
-        check(
-            "go on where another stopped",
-            &half,
-            &[Action::PayNodes { from: 1, order: vec![0] }, weigh(VALIDATOR)],
-        );
+        outcome.weights.remove(&OTHER_VALIDATOR);
+        check("go on where another stopped", &half, &[pay(1, 1), weigh(1, 1)]);
     }
     check("Reveal is not over", VALIDATOR, &revealed(), &none, (EPOCH, Phase::Reveal, 14), &[]);
     check("nodes do not settle", NODE, &revealed(), &none, (EPOCH, Phase::Settle, 0), &[]);
 }
 
-#[test]
-fn an_entry_with_too_many_scores_is_counted_in_parts() {
+/// Many validators that score one submission.
+fn crowd(many: usize) -> Task {
     let mut task = drawn();
-    let many = LANES + 10;
     for i in 0..many {
         let mut bytes = [0x55; 20];
-        bytes[..4].copy_from_slice(&i.to_be_bytes());
+        bytes[..8].copy_from_slice(&i.to_be_bytes());
         let validator = Address::from(bytes);
         let mut pool = Pool::new(Role::Validator);
         pool.stakes.set(1, (U256::from(100), U256::ZERO));
         task.pools.insert(validator, pool);
+        task.ballots.insert(validator, Ballot { commitment: B256::ZERO, epoch: EPOCH, closed: true });
         let flight = task.flight.as_mut().unwrap();
         flight.revealers.push(validator);
+        flight.reveals.insert(validator, Reveal { scores: vec![500], ..Reveal::default() });
         flight.listed = vec![0];
         flight.entries.truncate(1);
-        flight.reveals.insert(validator, Reveals { chunks: [(0, vec![500])].into(), ..Reveals::default() });
     }
+    for validator in [VALIDATOR, OTHER_VALIDATOR] {
+        task.ballots.insert(validator, Ballot { commitment: B256::ZERO, epoch: EPOCH, closed: true });
+    }
+    task
+}
+
+#[test]
+fn an_entry_with_too_many_scores_is_counted_in_parts() {
+    let many = SCORES + 10;
+    let mut task = crowd(many);
+    let revealers: Vec<u32> = (0..u32::try_from(many).unwrap()).collect();
     let none = Memory::default();
     let at = (EPOCH, Phase::Settle, 0);
-    let part = Action::TallyPart { entry: 0, median: 500, lanes: LANES };
-    check("a part first", VALIDATOR, &task, &none, at, &[part]);
-    task.flight.as_mut().unwrap().outcome.counted.insert((0, 500), LANES);
-    check("then the rest", VALIDATOR, &task, &none, at, &[Action::Tally { from: 0, medians: vec![500] }]);
+    let part = Action::TallyPart { part: count(NODE, 0, 500, &revealers[..SCORES]) };
+    check("a part first", VALIDATOR, &task, &none, at, std::slice::from_ref(&part));
+    let rest = Action::Tally { counts: vec![count(NODE, 0, 500, &revealers[SCORES..])] };
+    let counted = u32::try_from(SCORES).unwrap();
+    let outcome = &mut task.flight.as_mut().unwrap().outcome;
+    outcome.counted.insert((NODE, OTHER_VALIDATOR, 500), counted);
+    check("another's part is of no use", VALIDATOR, &task, &none, at, &[part]);
+    task.flight.as_mut().unwrap().outcome.counted.insert((NODE, VALIDATOR, 500), counted);
+    check("then the rest", VALIDATOR, &task, &none, at, &[rest]);
+}
+
+#[test]
+fn many_validators_are_weighed_and_paid_in_batches() {
+    let many = 2 * BATCH + 1;
+    let mut task = crowd(many);
+    let outcome = &mut task.flight.as_mut().unwrap().outcome;
+    let counted = u32::try_from(many).unwrap();
+    let tally = Tally { scored: true, consensus: 500, stake: U256::from(100), counted };
+    outcome.tallies.insert(NODE, tally);
+    outcome.ranked = Some(Ranked { ranked: 1, upper_score: 500, lower_score: 500 });
+    outcome.nodes.push(payment(NODE));
+    let (none, at) = (Memory::default(), (EPOCH, Phase::Settle, 0));
+    let ranges = |actions: Vec<Action>| -> Vec<(u32, u32)> {
+        let range = |action| match action {
+            Action::Weigh { from, count } | Action::PayValidators { from, count } => (from, count),
+            other => panic!("{other:?}"),
+        };
+        actions.into_iter().map(range).collect()
+    };
+    let view = |task: &Task| {
+        plan(&View {
+            me: VALIDATOR,
+            task,
+            clock: &CLOCK,
+            now: CLOCK.start(at.0, at.1) + at.2,
+            prepared: none.prepared.as_ref(),
+            sheet: none.sheet.as_ref(),
+        })
+    };
+    let weights = ranges(view(&task));
+    assert_eq!(weights.iter().map(|(_, count)| *count as usize).sum::<usize>(), many, "{weights:?}");
+    let flight = task.flight.as_mut().unwrap();
+    flight.outcome.weights = flight.revealers.iter().map(|validator| (*validator, U256::from(1))).collect();
+    let batch = u32::try_from(BATCH).unwrap();
+    assert_eq!(ranges(view(&task)), [(0, batch), (batch, batch), (2 * batch, 1)]);
+}
+
+#[test]
+fn validators_report_what_others_owe() {
+    let none = Memory::default();
+    let report = |validator, offence| Action::Report { validator, offence };
+    let settled = |change: &dyn Fn(&mut Task)| {
+        let mut task = drawn();
+        change(&mut task);
+        let flight = task.flight.take().unwrap();
+        task.settled.push(flight);
+        task
+    };
+    let ballot = |closed| Ballot { commitment: B256::ZERO, epoch: EPOCH, closed };
+    let silent = settled(&|_| {});
+    let kept = settled(&|task| _ = task.ballots.insert(OTHER_VALIDATOR, ballot(false)));
+    let told = settled(&|task| {
+        task.silences.insert(OTHER_VALIDATOR, Silence { epoch: EPOCH, count: 1 });
+    });
+    let at = (EPOCH, Phase::Settle, 0);
+    check("silent", VALIDATOR, &silent, &none, at, &[report(OTHER_VALIDATOR, Offence::Silent)]);
+    check("unrevealed", VALIDATOR, &kept, &none, at, &[report(OTHER_VALIDATOR, Offence::Unrevealed)]);
+    check("reported already", VALIDATOR, &told, &none, at, &[]);
+    check(
+        "revealed",
+        VALIDATOR,
+        &settled(&|t| _ = t.ballots.insert(OTHER_VALIDATOR, ballot(true))),
+        &none,
+        at,
+        &[],
+    );
+    check("nodes report nobody", NODE, &kept, &none, at, &[]);
+    check("until Commit", VALIDATOR, &told, &none, (EPOCH + 1, Phase::Commit, 0), &[]);
+    check(
+        "in the next epoch",
+        VALIDATOR,
+        &kept,
+        &none,
+        (EPOCH + 1, Phase::Seed, 9),
+        &[report(OTHER_VALIDATOR, Offence::Unrevealed)],
+    );
+    check("too late", VALIDATOR, &kept, &none, (EPOCH + 1, Phase::Commit, 0), &[]);
+    let poor = settled(&|task| {
+        let pool = task.pools.get_mut(&OTHER_VALIDATOR).unwrap();
+        pool.stakes.set(1, (U256::from(9), U256::ZERO));
+    });
+    check("below the least stake", VALIDATOR, &poor, &none, at, &[]);
+    let empty = settled(&|task| task.flight.as_mut().unwrap().listed.clear());
+    check("nothing to score", VALIDATOR, &empty, &none, at, &[]);
 }
 
 #[test]
@@ -411,5 +495,13 @@ fn the_clock_knows_every_boundary() {
     }
     assert_eq!(CLOCK.at(1_300), (4, Phase::Submit));
     assert_eq!(CLOCK.at(u64::MAX).0, u32::MAX);
-    assert!(Ledger::new(CLOCK).tasks.is_empty());
+    let constants = Constants {
+        bond: U256::ZERO,
+        max_fee_wad: U256::ZERO,
+        slash_wad: wad(1),
+        emission: U256::ZERO,
+        emission_decay_wad: wad(100),
+        emission_period: 1,
+    };
+    assert!(Ledger::new(CLOCK, constants).tasks.is_empty());
 }

@@ -5,20 +5,23 @@
 //! never used to derive a payment, only to be compared with one.
 
 mod apply;
+mod emission;
 mod pool;
 mod task;
 mod trace;
 
 use std::collections::BTreeMap;
 
-use alloy::primitives::{Address, U256};
+use aiarena_mechanism::Error;
+use alloy::primitives::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
 
 pub use apply::LedgerError;
-pub use pool::{Pool, Position, Role};
+pub use emission::{Admission, Emission, Share};
+pub use pool::{Pool, Position, Request, Role, Slash};
 pub use task::{
-    Disclosure, Entry, Flight, Origin, Outcome, Payment, Pledge, Reveals, Settled, Stage, Tally, Task,
-    TaskParams,
+    Ballot, Disclosure, Entry, Flight, Offence, Origin, Outcome, Payment, Pledge, Ranked, Reveal, Settled,
+    Silence, Stage, Tally, Task, TaskParams,
 };
 pub use trace::Trace;
 
@@ -92,24 +95,63 @@ impl Clock {
     }
 }
 
+impl Clock {
+    /// Whether offences in a drawn epoch may be reported at `time`, if no other seed was drawn (M-12).
+    #[must_use]
+    pub fn reports(&self, drawn: u32, time: u64) -> bool {
+        let until = self.start(drawn.saturating_add(1), Phase::Commit);
+        (self.start(drawn, Phase::Settle)..until).contains(&time)
+    }
+}
+
+/// What else a deployment fixed for ever. Ratios are in WAD.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Constants {
+    /// What a creator locks for each task until it is over, in base units.
+    pub bond: U256,
+    /// Most that the fee on claims can ever be (M-14).
+    pub max_fee_wad: U256,
+    /// Fraction of a pool's stake that one offence costs (M-12).
+    pub slash_wad: U256,
+    /// What all admitted tasks together are paid per epoch at first, in base units (M-2).
+    pub emission: U256,
+    /// Factor on the emission after each period.
+    pub emission_decay_wad: U256,
+    /// Epochs per period of the emission.
+    pub emission_period: u32,
+}
+
 /// Amounts that the vault owes, by kind (M-15).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Liabilities {
     /// Direct and delegated stakes.
     pub staked: U256,
-    /// Stakes on their way out.
+    /// Stakes on their way out, with what slashes will take of them.
     pub unbonding: U256,
     /// Rewards that were credited and not claimed.
     pub credited: U256,
-    /// Reserves and bounties that were not paid.
+    /// Bounties that are neither spent nor reclaimed.
+    pub bounties: U256,
+    /// What the budgets of epochs in flight have not paid yet.
     pub budgets: U256,
+    /// What is left to be emitted.
+    pub reserve: U256,
+    /// Bonds of tasks.
+    pub bonds: U256,
+    /// Slashed and not burned.
+    pub slashed: U256,
+    /// Fees that were not collected.
+    pub fees: U256,
 }
 
 impl Liabilities {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> U256 {
-        self.staked + self.unbonding + self.credited + self.budgets
+        let Self { staked, unbonding, credited, bounties, budgets, reserve, bonds, slashed, fees } = *self;
+        [staked, unbonding, credited, bounties, budgets, reserve, bonds, slashed, fees]
+            .into_iter()
+            .fold(U256::ZERO, U256::saturating_add)
     }
 }
 
@@ -118,8 +160,10 @@ impl Liabilities {
 pub struct Claims {
     /// How often.
     pub count: u64,
-    /// How much in all, in base units.
+    /// How much it got in all, in base units.
     pub amount: U256,
+    /// The fees on it (M-14).
+    pub fees: U256,
 }
 
 /// The whole state of a deployment, as its events tell it.
@@ -127,12 +171,28 @@ pub struct Claims {
 pub struct Ledger {
     /// Maps time to epochs.
     pub clock: Clock,
+    /// What the deployment fixed.
+    pub constants: Constants,
     /// All tasks, by number.
     pub tasks: BTreeMap<u64, Task>,
-    /// What the vault owes.
-    pub liabilities: Liabilities,
-    /// Requests that are not withdrawn: amount and the epoch of its release, oldest first.
-    pub unbonding: BTreeMap<Address, Vec<(U256, u32)>>,
+    /// Which tasks share the emission.
+    pub emission: Emission,
+    /// What is left to be emitted, without what epochs in flight drew.
+    pub reserve: U256,
+    /// Slashed and not burned.
+    pub slashed: U256,
+    /// What was burned.
+    pub burned: U256,
+    /// Fees that were not collected.
+    pub fees: U256,
+    /// The fee on claims in WAD, in the current and in later epochs (M-14).
+    pub fee: Trace<U256>,
+    /// Who gets the fees.
+    pub treasury: Address,
+    /// What the treasury got.
+    pub collected: U256,
+    /// Registered public keys.
+    pub keys: BTreeMap<Address, B256>,
     /// Claims by account.
     pub claims: BTreeMap<Address, Claims>,
 }
@@ -140,13 +200,46 @@ pub struct Ledger {
 impl Ledger {
     /// The state before the first event.
     #[must_use]
-    pub fn new(clock: Clock) -> Self {
+    pub fn new(clock: Clock, constants: Constants) -> Self {
         Self {
             clock,
+            constants,
             tasks: BTreeMap::new(),
-            liabilities: Liabilities::default(),
-            unbonding: BTreeMap::new(),
+            emission: Emission::default(),
+            reserve: U256::ZERO,
+            slashed: U256::ZERO,
+            burned: U256::ZERO,
+            fees: U256::ZERO,
+            fee: Trace::default(),
+            treasury: Address::ZERO,
+            collected: U256::ZERO,
+            keys: BTreeMap::new(),
             claims: BTreeMap::new(),
         }
+    }
+
+    /// What the vault owes (M-15). It may hold a little more, which rounding leaves to nobody.
+    ///
+    /// # Errors
+    /// The mechanism's, for a history that no vault can have made.
+    pub fn liabilities(&self) -> Result<Liabilities, Error> {
+        let mut sum = Liabilities {
+            reserve: self.reserve,
+            slashed: self.slashed,
+            fees: self.fees,
+            ..Liabilities::default()
+        };
+        for task in self.tasks.values() {
+            sum.bonds += task.bond;
+            sum.bounties += task.bounty().saturating_sub(task.reclaimed);
+            sum.budgets += task.flight.as_ref().map_or(U256::ZERO, Flight::unpaid);
+            for pool in task.pools.values() {
+                sum.staked += pool.stakes.latest().0 + pool.delegated()?;
+                sum.credited += pool.credited;
+                sum.unbonding +=
+                    pool.unbonding.values().flatten().map(|request| request.amount).sum::<U256>();
+            }
+        }
+        Ok(sum)
     }
 }

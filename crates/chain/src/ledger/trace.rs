@@ -13,6 +13,11 @@ impl<T: Copy + Default> Trace<T> {
         self.points.push((epoch, value));
     }
 
+    /// Forgets what was set for epochs after `epoch`.
+    pub fn forget_after(&mut self, epoch: u32) {
+        self.points.retain(|(since, _)| *since <= epoch);
+    }
+
     /// The newest value, whichever epoch it counts from.
     #[must_use]
     pub fn latest(&self) -> T {
@@ -56,5 +61,7 @@ mod tests {
         assert_eq!([1, 4, 9].map(|epoch| trace.since(epoch)), [0, 2, 5]);
         trace.set(3, 7);
         assert_eq!(trace.points(), [(2, 10), (3, 7)]);
+        trace.forget_after(2);
+        assert_eq!(trace.points(), [(2, 10)]);
     }
 }

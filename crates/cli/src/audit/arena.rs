@@ -1,27 +1,25 @@
-//! Events of the arena against the state before them: tasks, submissions, seeds, reveals.
+//! Events of the arena against the state before them: tasks, submissions, seeds, reveals, tallies, offences.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aiarena_chain::{
     bindings::Arena::{self as abi, ArenaEvents as A},
     deploy::Deployment,
     history::Record,
-    ledger::{Flight, Ledger, Role, Stage, Task},
+    ledger::{Flight, Ledger, Role, Task},
 };
 use aiarena_mechanism::{
-    Score, commitment,
+    Score, assignment, commitment,
     fixed_point::WAD,
     rewards::{effective, node_budget},
 };
-use aiarena_node::settlement::{CHUNK, assigned};
-use alloy::{
-    primitives::{Address, B256, U256, keccak256},
-    sol_types::SolValue,
-};
+use aiarena_node::settlement::assigned;
+use alloy::primitives::{Address, U256};
 
 use super::{
     evidence::BlockFacts,
     finding::{Findings, Kind, Place, shown},
+    tallies::{Said, Sheets},
     timing::seed_is_due,
     vault::refusal,
 };
@@ -31,15 +29,19 @@ const LONGEST_URI: usize = 256;
 /// Most submissions that any task may hold.
 const MOST_SUBMISSIONS: u16 = 2048;
 
+/// Sheets of the epochs that are being tallied, by task and epoch.
+pub(super) type Tallying = BTreeMap<(u64, u32), Sheets>;
+/// Commitments to scores of tasks that do not exist: the last epoch of each, by task and account.
+pub(super) type Idle = BTreeMap<(U256, Address), U256>;
+
 /// Looks at one event of the arena, with the state before it.
 pub(super) struct Watch<'a> {
     pub(super) deployment: &'a Deployment,
     pub(super) ledger: &'a Ledger,
     pub(super) record: &'a Record,
     pub(super) block: &'a BlockFacts,
-    pub(super) proofs: &'a BTreeMap<(u64, u64), Vec<B256>>,
-    /// Reveals whose proof is not at hand: task, epoch and validator.
-    pub(super) unproven: &'a mut BTreeSet<(u64, u32, Address)>,
+    pub(super) tallying: &'a mut Tallying,
+    pub(super) idle: &'a mut Idle,
     pub(super) findings: &'a mut Findings,
 }
 
@@ -48,31 +50,22 @@ impl<'a> Watch<'a> {
     pub(super) fn check(&mut self, event: &A) {
         match event {
             A::TaskCreated(e) => self.created(e),
+            A::TaskEnded(e) => self.ended(e.lastEpoch),
+            A::KeyRegistered(_) => {}
             A::SubmissionCommitted(e) => self.submission_committed(e),
             A::SubmissionOpened(e) => self.opened(e),
             A::SubmissionWithdrawn(e) => self.withdrawn(e),
             A::SubmissionEvicted(e) => self.evicted(e),
             A::SeedDrawn(e) => self.seed(e),
-            A::ScoresCommitted(_) => {}
+            A::ScoresCommitted(e) => self.scores_committed(e),
             A::ScoresRevealed(e) => self.revealed(e),
-            A::Tallied(e) => self.about_entry(e.task, e.entry, e.node),
-            A::PartlyTallied(e) => self.at_stage(e.task, Stage::Scoring),
-            A::Ranked(e) => {
-                self.at_stage(e.task, Stage::Ranking);
-                self.about_entry(e.task, e.entry, e.node);
-            }
-            A::NodePaid(e) => self.at_stage(e.task, Stage::Paying),
-            A::Weighed(e) => self.at_stage(e.task, Stage::Paying),
-            A::ValidatorPaid(e) => {
-                self.at_stage(e.task, Stage::Paying);
-                let weighed =
-                    self.flight(e.task).is_none_or(|f| f.outcome.weights.len() == f.chunks().count());
-                let place = self.place().of(e.validator);
-                self.findings.check(weighed, Kind::Weight, "M-8", place, || {
-                    "a validator is paid before all chunks are weighed".to_owned()
-                });
-            }
-            A::EpochSettled(e) => self.at_stage(e.task, Stage::Paying),
+            A::Tallied(e) => self.tallied(e),
+            A::PartlyTallied(e) => self.partly_tallied(e),
+            // Compared with the whole epoch.
+            A::Ranked(_) | A::EpochSettled(_) => {}
+            A::Weighed(e) => self.weighed(e.task, e.validator),
+            A::UnrevealedReported(e) => self.reported(e.task, e.validator),
+            A::SilenceReported(e) => self.silent(e),
         }
     }
 
@@ -118,6 +111,13 @@ impl<'a> Watch<'a> {
         ] {
             self.findings.check(legal, Kind::History, "M-1", place, || format!("illegal parameters: {what}"));
         }
+    }
+
+    /// A creator's notice is as long as stake unbonds.
+    fn ended(&mut self, last: U256) {
+        let notice = self.present().saturating_add(self.ledger.clock.unbonding_epochs);
+        let about = (Kind::Time, "M-1");
+        self.findings.equal(about, self.place(), "the last epoch", U256::from(notice), last);
     }
 
     fn submission_committed(&mut self, e: &abi::SubmissionCommitted) {
@@ -180,15 +180,18 @@ impl<'a> Watch<'a> {
         let again = task.settled.last().is_some_and(|last| last.epoch >= epoch);
         let twice = || "the seed of this epoch was drawn before".to_owned();
         self.findings.check(!again, Kind::Seed, "M-9", place, twice);
+        let empty = || "there is nothing to score".to_owned();
+        self.findings.check(!task.entries.is_empty(), Kind::Seed, "M-9", place, empty);
 
         let Deployment { chain_id, arena, .. } = *self.deployment;
-        let words = (self.block.prevrandao, U256::from(chain_id), arena, e.task, U256::from(epoch));
-        let seed = keccak256(words.abi_encode());
+        let seed = assignment::seed(self.block.prevrandao, chain_id, arena, e.task, epoch, task.history);
         self.findings.equal((Kind::Seed, "M-9"), place, "the seed", seed, e.seed);
 
         let rules = &task.params.rules;
         let (nodes, _) = task.totals_at(Role::Node, epoch);
         let (direct, delegated) = task.totals_at(Role::Validator, epoch);
+        let nobody = || "there is no validator".to_owned();
+        self.findings.check(!direct.is_zero(), Kind::Seed, "M-9", place, nobody);
         let stake = effective(direct, delegated, rules.epsilon_wad).ok();
         let what = "the validators' stake";
         let about = (Kind::Stake, "M-9");
@@ -203,13 +206,28 @@ impl<'a> Watch<'a> {
         self.findings.equal(about, place, "the validators' budget", shown(validator), found);
     }
 
-    /// Scores of one chunk: committed to, as many as owed, for what was drawn, and each of them legal.
+    /// One commitment per validator and epoch, also for what does not exist.
+    fn scores_committed(&mut self, e: &abi::ScoresCommitted) {
+        let place = self.place().of(e.validator);
+        let something = !commitment::tagged(e.commitment, 0).is_zero();
+        let nothing = || "a commitment to nothing".to_owned();
+        self.findings.check(something, Kind::Commitment, "M-10", place, nothing);
+        if self.task(e.task).is_some() {
+            return;
+        }
+        let before = self.idle.insert((e.task, e.validator), e.epoch);
+        let twice = || "a second commitment in one epoch".to_owned();
+        self.findings.check(before != Some(e.epoch), Kind::Commitment, "M-10", place, twice);
+    }
+
+    /// A sheet: committed to, as many scores as owed, and each of them legal.
     fn revealed(&mut self, e: &abi::ScoresRevealed) {
         let Some((task, flight)) = self.task(e.task).zip(self.flight(e.task)) else { return };
         let epoch = flight.epoch;
         let place = self.place().task(task.number).epoch(epoch).of(e.validator);
         let Deployment { chain_id, arena, .. } = *self.deployment;
-        let computed = commitment::scores(chain_id, arena, e.task, epoch, e.validator, e.salt, e.root);
+        let computed =
+            commitment::scores(chain_id, arena, e.task, epoch, e.validator, e.salt, flight.seed, &e.scores);
         let committed = flight.commitments.get(&e.validator).map(|c| commitment::tagged(*c, epoch));
         let computed = commitment::tagged(computed, epoch).to_string();
         let what = "the hash of what was revealed";
@@ -222,45 +240,99 @@ impl<'a> Watch<'a> {
                 self.findings.push(Kind::Reveal, "M-10", place, error.to_string());
             }
         }
-        let places = match assigned(task, flight, e.validator) {
-            Ok(places) => places,
-            Err(error) => return self.findings.push(Kind::Reveal, "M-9", place, error.to_string()),
-        };
-        let chunk = usize::try_from(e.chunk).unwrap_or(usize::MAX);
-        let owed = places.chunks(CHUNK).nth(chunk).unwrap_or_default();
-        let (expected, found) = (4 * owed.len(), e.scores.len());
-        let what = "the length of the scores in bytes";
-        if self.findings.equal((Kind::Reveal, "M-9"), place, what, expected, found) {
-            let hashes = owed.iter().filter_map(|place| flight.entries.get(*place as usize));
-            let hashes: Vec<B256> = hashes.map(|entry| entry.content_hash).collect();
-            let leaf = commitment::leaf(e.chunk.saturating_to(), &hashes, &e.scores);
-            match self.proofs.get(&(self.record.block, self.record.log_index)) {
-                Some(proof) => {
-                    let chunks = places.chunks(CHUNK).count();
-                    let right = commitment::verify(proof, e.root, leaf, chunk, chunks);
-                    let other = || "the scores are not those of the commitment".to_owned();
-                    self.findings.check(right, Kind::Commitment, "M-10", place, other);
-                }
-                // Checked together with the validator's other chunks.
-                None => _ = self.unproven.insert((task.number, epoch, e.validator)),
+        match assigned(task, flight, e.validator) {
+            Ok(places) => {
+                let (about, what) = ((Kind::Reveal, "M-9"), "the length of the scores in bytes");
+                self.findings.equal(about, place, what, 4 * places.len(), e.scores.len());
             }
+            Err(error) => self.findings.push(Kind::Reveal, "M-9", place, error.to_string()),
         }
     }
 
-    fn at_stage(&mut self, task: U256, expected: Stage) {
-        let Some(flight) = self.flight(task) else { return };
-        let (place, stage) = (self.place().epoch(flight.epoch), flight.stage());
-        self.findings.check(stage == expected, Kind::History, "M-15", place, || {
-            format!("the epoch is {stage:?}, and this is part of {expected:?}")
+    /// What was revealed in the epoch in flight of a task, collected once.
+    fn sheets(&mut self, task: &Task, flight: &Flight) -> &Sheets {
+        let place = Place::record(self.record).task(task.number).epoch(flight.epoch);
+        self.tallying.entry((task.number, flight.epoch)).or_insert_with(|| {
+            Sheets::of(task, flight).unwrap_or_else(|error| {
+                self.findings.push(Kind::Reveal, "M-9", place, error.to_string());
+                Sheets::default()
+            })
+        })
+    }
+
+    /// A tally is compared with the rules when it counts all scores, and as far as possible when another will replace it.
+    fn tallied(&mut self, e: &abi::Tallied) {
+        let Some((task, flight)) = self.task(e.task).zip(self.flight(e.task)) else { return };
+        let place = self.place().task(task.number).epoch(flight.epoch).of(e.node);
+        let Some(entry) = flight.entries.iter().find(|entry| entry.node == e.node) else { return };
+        let eligible = task.is_eligible(entry, flight.epoch);
+        let (direct, delegated) = task.stake_at(e.node, flight.epoch);
+        let stake = effective(direct, delegated, task.params.rules.epsilon_wad).ok();
+        let stake = stake.map(|stake| if eligible { stake } else { U256::ZERO });
+        let about = (Kind::Stake, "M-13");
+        self.findings.equal(about, place, "the effective stake", shown(stake), e.stake.to_string());
+
+        let sheets = self.sheets(task, flight);
+        let all = sheets.of_node(e.node).len();
+        let counted = usize::try_from(e.counted).unwrap_or(usize::MAX);
+        let said = Said { quorum: e.scored, consensus: e.consensus.saturating_to() };
+        let refuted =
+            if counted < all { sheets.refutes(e.node, counted, said, flight.validator_stake) } else { None };
+        self.findings.check(counted <= all, Kind::Consensus, "M-7", place, || {
+            format!("{counted} scores are counted, and {all} were revealed")
+        });
+        if let Some(why) = refuted {
+            self.findings.push(Kind::Consensus, "M-7", place, why);
+        }
+    }
+
+    /// A settler's count grows, up to what was revealed.
+    fn partly_tallied(&mut self, e: &abi::PartlyTallied) {
+        let Some((task, flight)) = self.task(e.task).zip(self.flight(e.task)) else { return };
+        let place = self.place().task(task.number).epoch(flight.epoch).of(e.node);
+        let at = flight.entries.iter().position(|entry| entry.node == e.node);
+        let listed = at.is_some_and(|at| flight.listed.iter().any(|listed| *listed as usize == at));
+        // What is counted of a submission that is not scored comes to nothing, and may be of any place.
+        let all =
+            if listed { self.sheets(task, flight).of_node(e.node).len() } else { flight.revealers.len() };
+        let key = (e.node, e.settler, e.median.saturating_to());
+        let before = flight.outcome.counted.get(&key).copied().unwrap_or(0);
+        let right = U256::from(before) <= e.counted && e.counted <= U256::from(all);
+        self.findings.check(right, Kind::Consensus, "M-7", place, || {
+            format!("{} scores are counted, after {before}, and {all} were revealed", e.counted)
         });
     }
 
-    fn about_entry(&mut self, task: U256, entry: U256, node: Address) {
+    /// Sheets are weighed in the order of the reveals.
+    fn weighed(&mut self, task: U256, validator: Address) {
         let Some(flight) = self.flight(task) else { return };
-        let place = self.place().epoch(flight.epoch);
-        let at = usize::try_from(entry).ok().and_then(|entry| flight.entries.get(entry));
-        let about = (Kind::History, "M-1");
-        let what = format!("the node of entry {entry}");
-        self.findings.equal(about, place, what, shown(at.map(|entry| entry.node)), node.to_string());
+        let place = self.place().epoch(flight.epoch).of(validator);
+        let next = flight.revealers.get(flight.outcome.weights.len());
+        let (about, found) = ((Kind::Weight, "M-8"), validator.to_string());
+        self.findings.equal(about, place, "who is weighed next", shown(next), found);
+    }
+
+    /// Offences are reported from the end of Reveal to the next Commit; whether there is one the ledger knows.
+    fn reported(&mut self, task: U256, validator: Address) {
+        let Some(task) = self.task(task) else { return };
+        let place = self.place().task(task.number).of(validator);
+        let owed = task.duty(validator).is_some();
+        let free = || "it is reported, and owed no scores".to_owned();
+        self.findings.check(owed, Kind::Slash, "M-12", place, free);
+        let drawn = task.drawn().map_or(0, |flight| flight.epoch);
+        let open = self.ledger.clock.reports(drawn, self.block.timestamp);
+        let closed = || "it is reported too early or too late".to_owned();
+        self.findings.check(open, Kind::Slash, "M-12", place, closed);
+    }
+
+    fn silent(&mut self, e: &abi::SilenceReported) {
+        self.reported(e.task, e.validator);
+        let Some(task) = self.task(e.task) else { return };
+        let place = self.place().task(task.number).of(e.validator);
+        let count = task.silent_epochs(e.validator);
+        let slashed = count == u32::from(self.ledger.clock.schedule.silent_epochs);
+        let count = U256::from(if slashed { 0 } else { count });
+        let what = "the number of silent epochs in a row";
+        self.findings.equal((Kind::Slash, "M-12"), place, what, count, e.count);
     }
 }

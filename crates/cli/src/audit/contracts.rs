@@ -1,20 +1,69 @@
 //! Are these the contracts that the rules speak of?
+//!
+//! Code is compared with what this release deploys: its constructors run once more, with the same values, on a chain of our
+//! own. There is nothing to trust then but the code that the endpoint shows, not even what it says of itself.
 
 use aiarena_chain::{
-    bindings::{Arena, Vault},
-    deploy::Deployment,
-    follow::{Follower, find_deployment},
-    ledger::Clock,
+    bindings::{Arena, Emission, Vault},
+    client::Account,
+    deploy::{DeployConfig, Deployment, deploy},
+    embedded::{Config, EmbeddedChain},
+    follow::{contract_error, find_deployment, read_constants},
+    ledger::{Clock, Constants},
 };
 use alloy::{
-    primitives::Address,
+    primitives::{Address, B256, Bytes, U256, keccak256},
     providers::{DynProvider, Provider},
+    signers::local::PrivateKeySigner,
+    sol_types::eip712_domain,
 };
 use anyhow::{Context, Result, bail};
 
 use super::finding::{Findings, Kind, Place};
 
-/// Finds the vault and the token of an arena by asking the contracts, and their clock.
+/// What a deployment fixed for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fixed {
+    /// Maps time to epochs and phases.
+    pub clock: Clock,
+    /// Bond, fractions and emission.
+    pub constants: Constants,
+    /// Who owned the emission at first; zero for nobody.
+    pub owner: Address,
+}
+
+impl Fixed {
+    /// Asks the contracts.
+    ///
+    /// # Errors
+    /// If the endpoint fails, or they do not answer as they do.
+    pub async fn read(provider: &DynProvider, deployment: &Deployment) -> Result<Self> {
+        let (clock, constants) = read_constants(provider, deployment).await?;
+        let emission = Emission::new(deployment.emission, provider).config().call().await;
+        let owner = emission.map_err(|error| contract_error("read the emission", error))?.owner;
+        Ok(Self { clock, constants, owner })
+    }
+
+    /// How to deploy such an arena again.
+    fn config(&self) -> DeployConfig {
+        let Self { clock, constants, owner } = *self;
+        DeployConfig {
+            genesis: clock.genesis,
+            epoch_length: clock.epoch_length,
+            unbonding_epochs: clock.unbonding_epochs,
+            schedule: clock.schedule,
+            bond: constants.bond,
+            max_fee_wad: constants.max_fee_wad.saturating_to(),
+            slash_wad: constants.slash_wad.saturating_to(),
+            emission: constants.emission,
+            emission_decay_wad: constants.emission_decay_wad.saturating_to(),
+            emission_period: constants.emission_period,
+            owner: Some(owner),
+        }
+    }
+}
+
+/// Finds the other contracts of an arena by asking it, and what they fixed.
 ///
 /// # Errors
 /// If there is no arena at the address, or the endpoint fails.
@@ -22,7 +71,7 @@ pub(super) async fn find(
     provider: &DynProvider,
     arena: Address,
     from_block: u64,
-) -> Result<(Deployment, Clock)> {
+) -> Result<(Deployment, Fixed)> {
     let code = provider.get_code_at(arena).await.context("cannot ask the endpoint for the arena's code")?;
     if code.is_empty() {
         let chain_id = provider.get_chain_id().await.context("cannot ask the endpoint for its chain")?;
@@ -32,8 +81,8 @@ pub(super) async fn find(
     }
     let not_arena = || format!("the contract at {arena} does not answer as an arena does: check the address");
     let deployment = find_deployment(provider, arena, from_block).await.with_context(not_arena)?;
-    let follower = Follower::connect(provider.clone(), deployment).await.with_context(not_arena)?;
-    Ok((deployment, follower.ledger().clock))
+    let fixed = Fixed::read(provider, &deployment).await.with_context(not_arena)?;
+    Ok((deployment, fixed))
 }
 
 /// Compares what the contracts say of each other with what was asked for, and their code with that of this release.
@@ -44,6 +93,7 @@ pub(super) async fn check(
     provider: &DynProvider,
     given: &Deployment,
     found: &Deployment,
+    fixed: &Fixed,
     findings: &mut Findings,
 ) -> Result<()> {
     let about = (Kind::Contract, "");
@@ -51,56 +101,103 @@ pub(super) async fn check(
     findings.equal(about, place, "the chain's id", given.chain_id, found.chain_id);
     findings.equal(about, place, "the arena's vault", given.vault, found.vault);
     findings.equal(about, place, "the vault's token", given.token, found.token);
-    let arena = Vault::new(found.vault, provider).arena().call().await.context("cannot read the vault")?;
+    findings.equal(about, place, "the vault's emission", given.emission, found.emission);
+    let vault = Vault::new(found.vault, provider);
+    let config = vault.config().call().await.context("cannot read the vault")?;
+    let arena = vault.arena().call().await.context("cannot read the vault")?;
     findings.equal(about, place, "the vault's arena", found.arena, arena);
-    for (name, address, creation) in
-        [("Arena", found.arena, &Arena::BYTECODE), ("Vault", found.vault, &Vault::BYTECODE)]
-    {
-        let code = provider.get_code_at(address).await.context("cannot read the contracts' code")?;
-        findings.check(is_code_of(creation, &code), Kind::Contract, "", Place::default().of(address), || {
+    findings.equal(about, place, "the vault's arena by its deployment", found.arena, config.arena);
+    findings.equal(about, place, "the vault's token by its deployment", found.token, config.token);
+    findings.equal(about, place, "the vault's emission by its deployment", found.emission, config.emission);
+    let emission = Emission::new(found.emission, provider).config().call().await;
+    let emission = emission.context("cannot read the emission")?;
+    findings.equal(about, place, "the emission's vault", found.vault, emission.vault);
+
+    let own = Contracts::of(provider, *found).await.context("cannot read the contracts' code")?;
+    let expected = match again(found, fixed).await {
+        Ok(expected) => expected,
+        Err(error) => {
+            let message = format!("no contract of this release has such values: {error:#}");
+            findings.push(Kind::Contract, "", place, message);
+            return Ok(());
+        }
+    };
+    let words = expected.words().into_iter().zip(own.words()).collect::<Vec<_>>();
+    for ((name, address, code), (_, _, expected)) in own.codes.iter().zip(&expected.codes) {
+        let right = replaced(expected, &words) == *code;
+        findings.check(right, Kind::Contract, "", Place::default().of(*address), || {
             format!("the code at this address is not that of this release's {name}")
         });
     }
     Ok(())
 }
 
-/// First of the instructions that carry 1 to 32 bytes of data.
-const PUSH1: u8 = 0x60;
-/// The last of them, before whose zeros the constructor writes immutable values.
-const PUSH32: u8 = 0x7f;
-/// Ends the constructor; what runs later stands behind it.
-const INVALID: u8 = 0xfe;
-
-/// Whether deployed code comes from this creation code: the code that runs stands behind the constructor, up to the end,
-/// and is deployed as it is but for the immutable values that the constructor wrote into it.
-fn is_code_of(creation: &[u8], deployed: &[u8]) -> bool {
-    let template = runtime(creation);
-    if template.len() != deployed.len() || deployed.is_empty() {
-        return false;
-    }
-    let mut i = 0;
-    while i < template.len() {
-        if template[i] != deployed[i] {
-            return false;
-        }
-        let word = template.get(i + 1..i + 33);
-        let immutable = template[i] == PUSH32 && word.is_some_and(|word| word.iter().all(|byte| *byte == 0));
-        i += if immutable { 33 } else { 1 };
-    }
-    true
+/// Contracts that belong together, and their code.
+struct Contracts {
+    deployment: Deployment,
+    codes: [(&'static str, Address, Bytes); 4],
 }
 
-/// The code behind the constructor.
-fn runtime(creation: &[u8]) -> &[u8] {
-    let mut i = 0;
-    while let Some(instruction) = creation.get(i) {
-        i += match *instruction {
-            INVALID => return &creation[i + 1..],
-            push @ PUSH1..=PUSH32 => 2 + usize::from(push - PUSH1),
-            _ => 1,
-        };
+impl Contracts {
+    async fn of(provider: &DynProvider, deployment: Deployment) -> Result<Self> {
+        let Deployment { arena, vault, emission, .. } = deployment;
+        let settlement = Arena::new(arena, provider).settlement().call().await?;
+        let mut codes = [
+            ("Arena", arena, Bytes::new()),
+            ("Settlement", settlement, Bytes::new()),
+            ("Vault", vault, Bytes::new()),
+            ("Emission", emission, Bytes::new()),
+        ];
+        for (_, address, code) in &mut codes {
+            *code = provider.get_code_at(*address).await?;
+        }
+        Ok(Self { deployment, codes })
     }
-    &[]
+
+    /// What their constructors wrote into the code that depends on where they are: addresses, and the vault's domain of
+    /// signatures.
+    fn words(&self) -> [B256; 6] {
+        let Deployment { chain_id, arena, vault, emission, token, .. } = self.deployment;
+        let settlement = self.codes[1].1;
+        let domain = eip712_domain! {
+            name: "AIArena Vault",
+            version: "1",
+            chain_id: chain_id,
+            verifying_contract: vault,
+        };
+        let [arena, settlement, vault, emission, token] =
+            [arena, settlement, vault, emission, token].map(|address| address.into_word());
+        [arena, settlement, vault, emission, token, domain.separator()]
+    }
+}
+
+/// Deploys the contracts of this release with the same values on a chain of our own.
+async fn again(found: &Deployment, fixed: &Fixed) -> Result<Contracts> {
+    let signer = PrivateKeySigner::from_bytes(&keccak256("deploys what is compared"))?;
+    let config = Config { chain_id: found.chain_id, genesis_timestamp: 0, ..Config::default() };
+    let chain = EmbeddedChain::new(config.with_balance(signer.address(), U256::MAX >> 128))?;
+    let account = Account::new(chain.rpc_client(), signer);
+    let (deployment, _) = deploy(&account, fixed.config()).await?;
+    Contracts::of(&chain.provider(), deployment).await
+}
+
+/// Code with each of these words replaced by the other one.
+fn replaced(code: &[u8], words: &[(B256, B256)]) -> Bytes {
+    let mut found = Vec::with_capacity(code.len());
+    let mut rest = code;
+    while let Some(first) = rest.first() {
+        match words.iter().find(|(old, _)| rest.starts_with(old.as_slice())) {
+            Some((old, new)) => {
+                found.extend_from_slice(new.as_slice());
+                rest = &rest[old.len()..];
+            }
+            None => {
+                found.push(*first);
+                rest = &rest[1..];
+            }
+        }
+    }
+    found.into()
 }
 
 #[cfg(test)]
@@ -108,23 +205,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_immutable_values_may_differ() {
-        let runtime = [&[0x60, 1, PUSH32][..], &[0; 32], &[0x50, 0]].concat();
-        // The separator within the data of an instruction is none.
-        let creation = [&[0x5b, PUSH1, INVALID, INVALID][..], &runtime].concat();
-        let mut deployed = runtime.clone();
-        assert!(is_code_of(&creation, &deployed));
-        deployed[3..35].fill(7);
-        assert!(is_code_of(&creation, &deployed));
-        for place in [0, 1, 2, 35, 36] {
-            let mut changed = deployed.clone();
-            changed[place] ^= 1;
-            assert!(!is_code_of(&creation, &changed), "{place}");
-        }
-        assert!(!is_code_of(&creation, &[]));
-        assert!(!is_code_of(&creation, &deployed[1..]));
-        assert!(!is_code_of(&creation, &[&deployed[..], &[0]].concat()));
-        assert!(!is_code_of(&runtime, &runtime));
-        assert!(!is_code_of(&[PUSH32], &[]));
+    fn words_are_replaced_wherever_they_stand() {
+        let [a, b, c] = [1, 2, 3].map(B256::repeat_byte);
+        let code = [&[7][..], a.as_slice(), &[8], b.as_slice(), a.as_slice()].concat();
+        let expected = [&[7][..], c.as_slice(), &[8], a.as_slice(), c.as_slice()].concat();
+        let words = [(a, c), (b, a)];
+        assert_eq!(replaced(&code, &words), expected);
+        assert_eq!(replaced(&a[1..], &words), a[1..]);
+        assert!(replaced(&[], &words).is_empty());
     }
 }

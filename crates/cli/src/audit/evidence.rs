@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aiarena_chain::{
-    bindings::{Arena, ArenaToken},
+    bindings::ArenaToken,
     client::ClientError,
     deploy::Deployment,
     history::{Event, Record, read_history},
-    ledger::Clock,
     verify::{VerifiedBlock, VerifyError, verify_block},
 };
 use alloy::{
@@ -15,13 +14,16 @@ use alloy::{
     primitives::{Address, B256, LogData, U256},
     providers::{DynProvider, Provider},
     rpc::types::Filter,
-    sol_types::{SolCall, SolEvent},
+    sol_types::SolEvent,
     transports::RpcError,
 };
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
-use super::finding::{Findings, Kind, Place};
+use super::{
+    contracts::Fixed,
+    finding::{Findings, Kind, Place},
+};
 
 /// Histories of at most so many blocks are verified whole, link by link; of longer ones the blocks that hold events.
 const MOST_LINKED_BLOCKS: u64 = 10_000;
@@ -42,7 +44,7 @@ pub struct BlockFacts {
     pub prevrandao: B256,
 }
 
-/// Tokens that a transaction moved into the vault and out of it.
+/// Tokens that a transaction moved into the vault and out of it, from one account and to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Moved {
     /// Into it.
@@ -56,16 +58,14 @@ pub struct Moved {
 pub struct Evidence {
     /// The contracts.
     pub deployment: Deployment,
-    /// Maps time to epochs and phases.
-    pub clock: Clock,
+    /// What they fixed.
+    pub fixed: Fixed,
     /// All events, in their order.
     pub records: Vec<Record>,
     /// The blocks that hold them.
     pub blocks: BTreeMap<u64, BlockFacts>,
-    /// Merkle proofs of revealed chunks by the place of the event, where the reveal was a direct call.
-    pub proofs: BTreeMap<(u64, u64), Vec<B256>>,
-    /// Tokens in and out of the vault by transaction, as the token tells it.
-    pub transfers: BTreeMap<B256, Moved>,
+    /// Tokens in and out of the vault by transaction and account, as the token tells it.
+    pub transfers: BTreeMap<(B256, Address), Moved>,
     /// The newest block.
     pub head: BlockFacts,
     /// Blocks whose header, transactions and receipts were checked against their hash.
@@ -84,7 +84,7 @@ impl Evidence {
     pub async fn read(
         provider: &DynProvider,
         deployment: Deployment,
-        clock: Clock,
+        fixed: Fixed,
         findings: &mut Findings,
     ) -> Result<Self> {
         let head = facts(provider, BlockId::latest()).await?;
@@ -103,9 +103,8 @@ impl Evidence {
             Err(error) => return Err(error).context("cannot read the history"),
         };
         let transfers = read_transfers(provider, &deployment, head.number).await?;
-        let (blocks, proofs, notes) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        let mut evidence =
-            Self { deployment, clock, records, blocks, proofs, transfers, head, verified: 0, notes };
+        let (blocks, notes) = (BTreeMap::new(), Vec::new());
+        let mut evidence = Self { deployment, fixed, records, blocks, transfers, head, verified: 0, notes };
         evidence.read_blocks(provider, findings).await?;
         Ok(evidence)
     }
@@ -157,7 +156,6 @@ impl Evidence {
             self.notes.push(format!(
                 "of {plain} blocks the header alone was verified: the endpoint gives no receipts that can be checked"
             ));
-            self.fetch_proofs(provider).await?;
         }
         Ok(())
     }
@@ -165,7 +163,7 @@ impl Evidence {
     /// Compares the events that the endpoint listed with those in a verified block's receipts.
     fn take(&mut self, block: &VerifiedBlock, findings: &mut Findings) {
         self.verified += 1;
-        let contracts = [self.deployment.arena, self.deployment.vault];
+        let contracts = [self.deployment.arena, self.deployment.vault, self.deployment.emission];
         let mut expected: Vec<(u64, Address, LogData)> = Vec::new();
         for log in block.receipts.iter().flat_map(|receipt| receipt.logs()) {
             if contracts.contains(&log.address()) {
@@ -181,11 +179,6 @@ impl Evidence {
                 expected.len()
             )
         });
-        for transaction in &block.transactions {
-            use alloy::consensus::Transaction as _;
-            let hash = *transaction.inner.tx_hash();
-            self.take_call(block.number, hash, transaction.to(), transaction.input());
-        }
     }
 
     /// The events of a block; they stand in the order of their blocks.
@@ -193,38 +186,6 @@ impl Evidence {
         let start = self.records.partition_point(|record| record.block < number);
         let end = self.records.partition_point(|record| record.block <= number);
         &self.records[start..end]
-    }
-
-    /// Keeps the proof of a reveal that was called directly.
-    fn take_call(&mut self, block: u64, hash: B256, to: Option<Address>, input: &[u8]) {
-        if to != Some(self.deployment.arena) {
-            return;
-        }
-        let Ok(call) = Arena::revealScoresCall::abi_decode(input) else { return };
-        let records = self.of_block(block).iter().filter(|record| record.transaction == hash);
-        let places: Vec<(u64, u64)> = records.map(|record| (record.block, record.log_index)).collect();
-        self.proofs.extend(places.into_iter().map(|place| (place, call.proof.clone())));
-    }
-
-    /// Asks for the calls of reveals whose transactions were not verified.
-    async fn fetch_proofs(&mut self, provider: &DynProvider) -> Result<()> {
-        use aiarena_chain::bindings::Arena::ArenaEvents;
-        use alloy::consensus::Transaction as _;
-        let reveals: Vec<(u64, B256)> = self
-            .records
-            .iter()
-            .filter(|record| matches!(record.event, Event::Arena(ArenaEvents::ScoresRevealed(_))))
-            .filter(|record| !self.proofs.contains_key(&(record.block, record.log_index)))
-            .map(|record| (record.block, record.transaction))
-            .collect();
-        for (block, hash) in reveals {
-            let transaction =
-                provider.get_transaction_by_hash(hash).await.context("cannot read a reveal's transaction")?;
-            if let Some(transaction) = transaction {
-                self.take_call(block, hash, transaction.to(), transaction.input());
-            }
-        }
-        Ok(())
     }
 }
 
@@ -234,6 +195,7 @@ fn raw(deployment: &Deployment, record: &Record) -> (u64, Address, LogData) {
     match &record.event {
         Event::Arena(event) => (record.log_index, deployment.arena, event.to_log_data()),
         Event::Vault(event) => (record.log_index, deployment.vault, event.to_log_data()),
+        Event::Emission(event) => (record.log_index, deployment.emission, event.to_log_data()),
     }
 }
 
@@ -277,13 +239,13 @@ async fn plain_header(
     Ok(BlockFacts { number, hash: header.hash, timestamp, prevrandao })
 }
 
-/// Tokens that went into the vault and out of it, by transaction.
+/// Tokens that went into the vault and out of it, by transaction and by whose they were or became.
 async fn read_transfers(
     provider: &DynProvider,
     deployment: &Deployment,
     head: u64,
-) -> Result<BTreeMap<B256, Moved>> {
-    let mut moved: BTreeMap<B256, Moved> = BTreeMap::new();
+) -> Result<BTreeMap<(B256, Address), Moved>> {
+    let mut moved: BTreeMap<(B256, Address), Moved> = BTreeMap::new();
     let vault = deployment.vault;
     let transfers =
         Filter::new().address(deployment.token).event_signature(ArenaToken::Transfer::SIGNATURE_HASH);
@@ -296,7 +258,8 @@ async fn read_transfers(
             let logs = provider.get_logs(&filter).await.context("cannot read the token's transfers")?;
             for log in logs {
                 let Ok(transfer) = ArenaToken::Transfer::decode_log(&log.inner) else { continue };
-                let of = moved.entry(log.transaction_hash.unwrap_or_default()).or_default();
+                let account = if incoming { transfer.from } else { transfer.to };
+                let of = moved.entry((log.transaction_hash.unwrap_or_default(), account)).or_default();
                 let side = if incoming { &mut of.into } else { &mut of.out };
                 *side = side.saturating_add(transfer.value);
             }

@@ -29,7 +29,7 @@ pub enum Kind {
     Reveal,
     /// The seed does not follow from the block's randomness (M-9).
     Seed,
-    /// Budgets and what returned from them (M-2, M-3, M-15).
+    /// Emission, budgets and what returned from them (M-2, M-3, M-15).
     Budget,
     /// Quorum and consensus scores (M-7).
     Consensus,
@@ -39,8 +39,10 @@ pub enum Kind {
     Weight,
     /// What was paid (M-5, M-6, M-8).
     Payment,
-    /// What was claimed (M-6).
+    /// What was claimed, and the fee on it (M-6, M-14).
     Claim,
+    /// Offences, and what they cost (M-12).
+    Slash,
     /// The contracts' state is not what their events give.
     State,
     /// Tokens appeared or vanished (M-15).
@@ -72,6 +74,7 @@ impl Kind {
             Self::Weight => "weight",
             Self::Payment => "payment",
             Self::Claim => "claim",
+            Self::Slash => "slash",
             Self::State => "state",
             Self::Conservation => "conservation",
             Self::Artifact => "artifact",

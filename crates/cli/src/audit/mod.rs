@@ -5,6 +5,7 @@
 
 mod arena;
 mod contracts;
+mod emission;
 mod evidence;
 mod finding;
 mod receipt;
@@ -15,6 +16,7 @@ mod rescore;
 mod sequence;
 mod source;
 mod state;
+mod tallies;
 mod timing;
 mod vault;
 
@@ -23,11 +25,12 @@ use alloy::providers::DynProvider;
 use anyhow::Result;
 
 pub use self::{
+    contracts::Fixed,
     evidence::{BlockFacts, Evidence, Moved},
     finding::{Finding, Findings, Kind, Place},
     receipt::receipt,
     recompute::Recomputed,
-    replay::{ClaimLine, Replayed, replay},
+    replay::{ClaimLine, Replayed, SlashLine, replay},
     report::{AuditReport, Owed, RewardRow, decimal},
     rescore::Rescore,
     state::Holdings,
@@ -78,23 +81,23 @@ pub async fn audit(provider: &DynProvider, options: AuditOptions) -> Result<Audi
     let AuditOptions { deployment, rescore, progress } = options;
     let say = |text: String| progress.iter().for_each(|ui| ui.step(&text));
     let mut findings = Findings::default();
-    let (found, clock) = contracts::find(provider, deployment.arena, deployment.from_block).await?;
-    contracts::check(provider, &deployment, &found, &mut findings).await?;
+    let (found, fixed) = contracts::find(provider, deployment.arena, deployment.from_block).await?;
+    contracts::check(provider, &deployment, &found, &fixed, &mut findings).await?;
 
     say(format!("reading the history of arena {}", found.arena));
-    let mut evidence = Evidence::read(provider, found, clock, &mut findings).await?;
+    let mut evidence = Evidence::read(provider, found, fixed, &mut findings).await?;
     let readable = !evidence.records.is_empty() || findings.is_empty();
     say(format!("recomputing {} events", evidence.records.len()));
     let (replayed, holdings) = reckon(provider, &mut evidence, readable, &mut findings).await?;
     let rescored =
         rescore.map(|with| rescore::rescore(&with, &replayed.ledger, progress.as_ref(), &mut findings));
     let Holdings { balance, owed } = holdings.unwrap_or_default();
-    let due = replayed.ledger.liabilities.total();
     Ok(AuditReport {
         ok: findings.is_empty(),
         chain_id: found.chain_id,
         arena: found.arena,
         vault: found.vault,
+        emission: found.emission,
         token: found.token,
         from_block: found.from_block,
         head: evidence.head,
@@ -104,12 +107,13 @@ pub async fn audit(provider: &DynProvider, options: AuditOptions) -> Result<Audi
         epochs: replayed.epochs.iter().filter(|epoch| epoch.settled.is_some()).count() as u64,
         payments: replayed.payments,
         claims: replayed.claims.len() as u64,
+        slashes: replayed.slashes.len() as u64,
         state_compared: holdings.is_some(),
         rescored,
         compared: findings.compared(),
         balance,
         owed: owed.into(),
-        conservation_difference: difference(balance, due),
+        conservation_difference: difference(balance, owed.total()),
         rewards: reward_rows(&replayed),
         findings_left_out: findings.left_out(),
         findings: findings.into_list(),
@@ -131,8 +135,7 @@ pub async fn reckon(
     readable: bool,
     findings: &mut Findings,
 ) -> Result<(Replayed, Option<Holdings>)> {
-    let mut replayed = replay(evidence, findings);
-    evidence.notes.append(&mut replayed.notes);
+    let replayed = replay(evidence, findings);
     if replayed.complete && readable {
         let holdings = state::compare(provider, evidence, &replayed.ledger, findings).await?;
         return Ok((replayed, Some(holdings)));

@@ -29,6 +29,8 @@ pub struct AuditReport {
     pub arena: Address,
     /// The contract that pays.
     pub vault: Address,
+    /// The contract that says which tasks share the emission.
+    pub emission: Address,
     /// What it pays in.
     pub token: Address,
     /// The first block that was read.
@@ -47,6 +49,8 @@ pub struct AuditReport {
     pub payments: u64,
     /// Claims that were recomputed and compared.
     pub claims: u64,
+    /// Slashes that were recomputed and compared.
+    pub slashes: u64,
     /// Whether the contracts' state was compared with what their events give; not if the history could not be replayed.
     pub state_compared: bool,
     /// Consensus scores that were compared with an evaluation of the artifact; null if that was not asked for.
@@ -58,7 +62,7 @@ pub struct AuditReport {
     pub balance: U256,
     /// What the vault owes, by kind.
     pub owed: Owed,
-    /// The vault's balance less what its history says that it owes.
+    /// The vault's balance less what its history says that it owes: what rounding leaves to nobody, and gifts.
     pub conservation_difference: String,
     /// What each pool was paid, epoch by epoch, as the rules give it.
     pub rewards: Vec<RewardRow>,
@@ -84,13 +88,33 @@ pub struct Owed {
     #[serde(serialize_with = "decimal_string")]
     pub credited: U256,
     #[serde(serialize_with = "decimal_string")]
+    pub bounties: U256,
+    #[serde(serialize_with = "decimal_string")]
     pub budgets: U256,
+    #[serde(serialize_with = "decimal_string")]
+    pub reserve: U256,
+    #[serde(serialize_with = "decimal_string")]
+    pub bonds: U256,
+    #[serde(serialize_with = "decimal_string")]
+    pub slashed: U256,
+    #[serde(serialize_with = "decimal_string")]
+    pub fees: U256,
 }
 
 impl From<Liabilities> for Owed {
     fn from(owed: Liabilities) -> Self {
-        let Liabilities { staked, unbonding, credited, budgets } = owed;
-        Self { staked, unbonding, credited, budgets }
+        let Liabilities { staked, unbonding, credited, bounties, budgets, reserve, bonds, slashed, fees } =
+            owed;
+        Self { staked, unbonding, credited, bounties, budgets, reserve, bonds, slashed, fees }
+    }
+}
+
+impl Owed {
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> U256 {
+        let Self { staked, unbonding, credited, bounties, budgets, reserve, bonds, slashed, fees } = *self;
+        Liabilities { staked, unbonding, credited, bounties, budgets, reserve, bonds, slashed, fees }.total()
     }
 }
 
@@ -187,11 +211,12 @@ impl AuditReport {
                 format!("{} payments in {} epochs recomputed to the unit", self.payments, self.epochs),
                 &[K::Budget, K::Consensus, K::Rank, K::Weight, K::Payment],
             ),
-            (true, format!("{} claims recomputed to the unit", self.claims), &[K::Claim]),
+            (true, format!("{} claims recomputed to the unit, with their fees", self.claims), &[K::Claim]),
+            (true, format!("{} slashes recomputed to the unit", self.slashes), &[K::Slash]),
             (state, "the contracts' state is what their events give".to_owned(), &[K::State]),
             (
                 state,
-                format!("the vault holds {} and owes {}", decimal(self.balance), decimal(self.total_owed())),
+                format!("the vault holds {} and owes {}", decimal(self.balance), decimal(self.owed.total())),
                 &[K::Conservation],
             ),
             (self.rescored.is_some(), rescored, &[K::Artifact, K::Data, K::Rescore]),
@@ -245,11 +270,6 @@ impl AuditReport {
             *kinds.entry(finding.kind).or_default() += 1;
         }
         kinds
-    }
-
-    fn total_owed(&self) -> U256 {
-        let Owed { staked, unbonding, credited, budgets } = self.owed;
-        [staked, unbonding, credited, budgets].iter().fold(U256::ZERO, |sum, part| sum.saturating_add(*part))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Evaluates every artifact again and compares with the consensus.
 
-use aiarena_chain::ledger::{Flight, Ledger, Task};
+use aiarena_chain::ledger::{Flight, Ledger, Stage, Task};
 use aiarena_ml::Dataset;
 use aiarena_node::judge::{Judge, Verdict, slice_of};
 use aiarena_store::FolderStore;
@@ -44,9 +44,10 @@ pub(super) fn rescore(with: &Rescore, ledger: &Ledger, ui: Option<&Ui>, findings
     compared
 }
 
-/// Settled epochs, and the one in flight as far as it is tallied.
+/// Settled epochs, and the one in flight once no tally can be replaced any more.
 fn flights(task: &Task) -> impl Iterator<Item = &Flight> {
-    task.settled.iter().chain(&task.flight)
+    let tallied = task.flight.iter().filter(|flight| flight.stage() > Stage::Scoring);
+    task.settled.iter().chain(tallied)
 }
 
 /// The description that the task's metadata names, if the data are those that it names in turn.
@@ -79,9 +80,8 @@ fn compare(
     rows: &[u32],
     findings: &mut Findings,
 ) -> bool {
-    let (Some(entry), Some(tally)) = (flight.entries.get(place), flight.outcome.tallies.get(place)) else {
-        return false;
-    };
+    let Some(entry) = flight.entries.get(place) else { return false };
+    let Some(tally) = flight.outcome.tallies.get(&entry.node) else { return false };
     let place = Place::default().task(task.number).epoch(flight.epoch).of(entry.node);
     let verdict = judge.verdict(entry.node, entry.number, entry.content_hash, rows);
     if let Verdict::Unavailable(why) = &verdict {

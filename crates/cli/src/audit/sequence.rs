@@ -1,9 +1,9 @@
-//! Events that come together: one call of a contract emits both, one right after the other.
+//! Events that come together: one call emits both, one right after the other.
 
 use std::fmt::{self, Display};
 
 use aiarena_chain::{
-    bindings::{Arena::ArenaEvents as A, Vault::VaultEvents as V},
+    bindings::{Arena::ArenaEvents as A, Emission::EmissionEvents as E, Vault::VaultEvents as V},
     history::{Event, Record},
 };
 use alloy::primitives::{Address, B256, U256};
@@ -14,22 +14,20 @@ use super::finding::{Findings, Kind, Place};
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Sequel {
     Registered { task: U256 },
-    Unbonding { account: Address, amount: U256 },
+    Shortened { task: U256, last: U256 },
     SeedDrawn { task: U256, epoch: U256 },
-    Credited { task: U256, epoch: U256, operator: Address, amount: U256 },
     BudgetSettled { task: U256, epoch: U256 },
+    Slashed { task: U256, operator: Address },
 }
 
 impl Display for Sequel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Registered { task } => write!(f, "the vault's registration of task {task}"),
-            Self::Unbonding { account, amount } => write!(f, "the unbonding of {amount} of {account}"),
+            Self::Shortened { task, last } => write!(f, "the vault's end of task {task} in epoch {last}"),
             Self::SeedDrawn { task, epoch } => write!(f, "the seed of task {task}, epoch {epoch}"),
-            Self::Credited { task, epoch, operator, amount } => {
-                write!(f, "the credit of {amount} to {operator} in task {task}, epoch {epoch}")
-            }
             Self::BudgetSettled { task, epoch } => write!(f, "the end of task {task}, epoch {epoch}"),
+            Self::Slashed { task, operator } => write!(f, "the slash of {operator} in task {task}"),
         }
     }
 }
@@ -38,6 +36,8 @@ impl Display for Sequel {
 #[derive(Debug, Default)]
 pub(super) struct Sequence {
     awaited: Option<(B256, Place, Sequel)>,
+    /// The transaction in which an epoch's emission was fixed just now, for the budget that drew first.
+    fixed: Option<(B256, Place, U256)>,
 }
 
 impl Sequence {
@@ -58,12 +58,31 @@ impl Sequence {
             }
         }
         self.awaited = demanded(&record.event).map(|sequel| (record.transaction, place, sequel));
+
+        if let Some((transaction, before, epoch)) = self.fixed.take() {
+            let opened = matches!(&record.event, Event::Vault(V::BudgetOpened(e)) if e.epoch == epoch);
+            let right = opened && transaction == record.transaction;
+            findings.check(right, Kind::History, "M-2", before, || {
+                "the emission is fixed, and no budget is opened with it".to_owned()
+            });
+        }
+        if let Event::Emission(E::EmissionFixed(e)) = &record.event {
+            self.fixed = Some((record.transaction, place, e.epoch));
+        }
     }
 
     /// At the end of the history nothing may be awaited.
     pub(super) fn finish(self, findings: &mut Findings) {
         if let Some((_, place, awaited)) = self.awaited {
             findings.push(Kind::History, "", place, format!("the history ends before {awaited}"));
+        }
+        if let Some((_, place, _)) = self.fixed {
+            findings.push(
+                Kind::History,
+                "",
+                place,
+                "the history ends before the budget that was to be opened",
+            );
         }
     }
 }
@@ -72,19 +91,18 @@ impl Sequence {
 fn demanded(event: &Event) -> Option<Sequel> {
     match event {
         Event::Arena(A::TaskCreated(e)) => Some(Sequel::Registered { task: e.task }),
-        Event::Arena(A::NodePaid(e)) => credit(e.task, e.epoch, e.node, e.withDelegation),
-        Event::Arena(A::ValidatorPaid(e)) => credit(e.task, e.epoch, e.validator, e.withDelegation),
+        Event::Arena(A::TaskEnded(e)) => Some(Sequel::Shortened { task: e.task, last: e.lastEpoch }),
         Event::Arena(A::EpochSettled(e)) => Some(Sequel::BudgetSettled { task: e.task, epoch: e.epoch }),
-        Event::Vault(V::Unstaked(e)) => Some(Sequel::Unbonding { account: e.operator, amount: e.amount }),
-        Event::Vault(V::Undelegated(e)) => Some(Sequel::Unbonding { account: e.delegator, amount: e.amount }),
+        Event::Arena(A::UnrevealedReported(e)) => {
+            Some(Sequel::Slashed { task: e.task, operator: e.validator })
+        }
+        // The last of the silent epochs in a row starts the count again.
+        Event::Arena(A::SilenceReported(e)) if e.count.is_zero() => {
+            Some(Sequel::Slashed { task: e.task, operator: e.validator })
+        }
         Event::Vault(V::BudgetOpened(e)) => Some(Sequel::SeedDrawn { task: e.task, epoch: e.epoch }),
         _ => None,
     }
-}
-
-/// Rewards of zero are not credited.
-fn credit(task: U256, epoch: U256, operator: Address, amount: U256) -> Option<Sequel> {
-    (!amount.is_zero()).then_some(Sequel::Credited { task, epoch, operator, amount })
 }
 
 /// What an event answers to.
@@ -92,14 +110,9 @@ fn as_sequel(event: &Event) -> Option<Sequel> {
     match event {
         Event::Arena(A::SeedDrawn(e)) => Some(Sequel::SeedDrawn { task: e.task, epoch: e.epoch }),
         Event::Vault(V::TaskRegistered(e)) => Some(Sequel::Registered { task: e.task }),
-        Event::Vault(V::Unbonding(e)) => Some(Sequel::Unbonding { account: e.account, amount: e.amount }),
-        Event::Vault(V::Credited(e)) => Some(Sequel::Credited {
-            task: e.task,
-            epoch: e.epoch,
-            operator: e.operator,
-            amount: e.operatorAmount.saturating_add(e.delegatorsAmount),
-        }),
+        Event::Vault(V::TaskShortened(e)) => Some(Sequel::Shortened { task: e.task, last: e.lastEpoch }),
         Event::Vault(V::BudgetSettled(e)) => Some(Sequel::BudgetSettled { task: e.task, epoch: e.epoch }),
+        Event::Vault(V::Slashed(e)) => Some(Sequel::Slashed { task: e.task, operator: e.operator }),
         _ => None,
     }
 }

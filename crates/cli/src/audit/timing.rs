@@ -1,7 +1,7 @@
 //! When each event may happen (M-1, M-13).
 
 use aiarena_chain::{
-    bindings::{Arena::ArenaEvents as A, Vault::VaultEvents as V},
+    bindings::{Arena::ArenaEvents as A, Emission::EmissionEvents as E, Vault::VaultEvents as V},
     history::{Event, Record},
     ledger::{Clock, Ledger, Phase},
 };
@@ -77,7 +77,7 @@ pub(super) fn seed_is_due(clock: &Clock, timestamp: u64) -> bool {
     let elapsed = timestamp.saturating_sub(clock.start(present, Phase::Submit));
     let ends = clock.schedule;
     let earliest = u64::from(ends.disclose_end) + u64::from(ends.seed_delay);
-    (earliest..u64::from(ends.commit_end)).contains(&elapsed)
+    (earliest..u64::from(ends.seed_end)).contains(&elapsed)
 }
 
 fn timing(event: &Event) -> Option<Timing> {
@@ -85,21 +85,22 @@ fn timing(event: &Event) -> Option<Timing> {
     use When::{Now, Settling};
     let (task, epoch, when, life) = match event {
         Event::Arena(event) => match event {
-            A::TaskCreated(_) => return None,
+            A::TaskCreated(_) | A::TaskEnded(_) | A::KeyRegistered(_) => return None,
             A::SubmissionCommitted(e) => (e.task, e.epoch, Now(&[Phase::Submit]), Running),
             A::SubmissionOpened(e) => (e.task, e.epoch, Now(&[Phase::Disclose]), Running),
             A::SubmissionWithdrawn(e) => (e.task, e.epoch, Now(&[]), Any),
             A::SubmissionEvicted(e) => (e.task, e.epoch, Now(&[Phase::Submit, Phase::Disclose]), Any),
-            A::SeedDrawn(e) => (e.task, e.epoch, Now(&[Phase::Seed, Phase::Commit]), Running),
-            A::ScoresCommitted(e) => (e.task, e.epoch, Now(&[Phase::Commit]), Running),
+            A::SeedDrawn(e) => (e.task, e.epoch, Now(&[Phase::Seed]), Running),
+            // Whoever commits for nothing may.
+            A::ScoresCommitted(e) => (e.task, e.epoch, Now(&[Phase::Commit]), Any),
             A::ScoresRevealed(e) => (e.task, e.epoch, Now(&[Phase::Reveal]), Running),
             A::Tallied(e) => (e.task, e.epoch, Settling, Running),
             A::PartlyTallied(e) => (e.task, e.epoch, Settling, Running),
             A::Ranked(e) => (e.task, e.epoch, Settling, Running),
-            A::NodePaid(e) => (e.task, e.epoch, Settling, Running),
             A::Weighed(e) => (e.task, e.epoch, Settling, Running),
-            A::ValidatorPaid(e) => (e.task, e.epoch, Settling, Running),
             A::EpochSettled(e) => (e.task, e.epoch, Settling, Running),
+            A::UnrevealedReported(e) => (e.task, e.epoch, Settling, Running),
+            A::SilenceReported(e) => (e.task, e.epoch, Settling, Running),
         },
         Event::Vault(event) => match event {
             V::Funded(e) => (e.task, e.epoch, Now(&[]), BeforeLast),
@@ -107,15 +108,29 @@ fn timing(event: &Event) -> Option<Timing> {
             V::Unstaked(e) => (e.task, e.epoch, Now(&[]), Any),
             V::Delegated(e) => (e.task, e.epoch, Now(&[]), BeforeLast),
             V::Undelegated(e) => (e.task, e.epoch, Now(&[]), Any),
-            V::BudgetOpened(e) => (e.task, e.epoch, Now(&[Phase::Seed, Phase::Commit]), Running),
+            V::Slashed(e) => (e.task, e.epoch, Now(&[]), Any),
+            V::BudgetOpened(e) => (e.task, e.epoch, Now(&[Phase::Seed]), Running),
             V::Credited(e) => (e.task, e.epoch, Settling, Running),
             V::BudgetSettled(e) => (e.task, e.epoch, Settling, Running),
             V::TaskRegistered(_)
+            | V::TaskShortened(_)
+            | V::EmissionFunded(_)
+            | V::FeeSet(_)
             | V::CommissionSet(_)
-            | V::Unbonding(_)
             | V::Withdrawn(_)
             | V::Claimed(_)
-            | V::Reclaimed(_) => return None,
+            | V::Reclaimed(_)
+            | V::Burned(_)
+            | V::FeesCollected(_) => return None,
+        },
+        Event::Emission(event) => match event {
+            E::EmissionFixed(e) => (U256::ZERO, e.epoch, Now(&[Phase::Seed]), Any),
+            E::Admitted(_)
+            | E::Dismissed(_)
+            | E::OwnershipTransferStarted(_)
+            | E::OwnershipTransferred(_) => {
+                return None;
+            }
         },
     };
     Some(Timing { task, epoch, when, life })

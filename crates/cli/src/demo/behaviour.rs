@@ -72,8 +72,8 @@ impl Trainer for Copier {
     fn train(&mut self, _epoch: u32, task: &Task) -> Result<Option<Vec<u8>>, String> {
         // Nothing is disclosed before the first epoch's Disclose.
         let Some(last) = task.settled.last() else { return Ok(None) };
-        let Some(leader) = last.outcome.order.first().and_then(|place| last.entries.get(*place as usize))
-        else {
+        let Some(best) = last.outcome.nodes.first() else { return Ok(None) };
+        let Some(leader) = last.entries.iter().find(|entry| entry.node == best.operator) else {
             return Ok(None);
         };
         let hash = ContentHash(leader.content_hash.0);

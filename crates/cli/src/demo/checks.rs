@@ -6,6 +6,7 @@ use super::{
     population::{NodeKind, Population, ValidatorKind},
     report::{Check, NodeRow, OperatorRow, Report},
 };
+use crate::ui::in_tokens;
 
 /// Least fairness on the rows of each epoch.
 const LEAST_FAIRNESS: f64 = 0.98;
@@ -22,6 +23,7 @@ pub(super) fn checks(report: &Report, population: &Population) -> Vec<Check> {
     for kind in [ValidatorKind::Liar, ValidatorKind::Lazy, ValidatorKind::Silent] {
         checks.push(earns_less(report, kind));
     }
+    checks.push(slashed(report, population));
     checks.push(Check {
         name: format!("fairness is at least {LEAST_FAIRNESS}"),
         ok: report.fairness >= LEAST_FAIRNESS,
@@ -103,6 +105,31 @@ fn earns_less(report: &Report, kind: ValidatorKind) -> Check {
         name: format!("the validator \"{}\" earns less per stake than every honest one", kind.label()),
         ok,
         detail: share,
+    }
+}
+
+/// Who commits and never reveals loses a hundredth of its stake in every epoch, nobody else loses any, and all of it is burned.
+fn slashed(report: &Report, population: &Population) -> Check {
+    let mut wrong = Vec::new();
+    let mut all = U256::ZERO;
+    for (row, spec) in report.validators.iter().zip(&population.validators) {
+        let mut left = spec.stake;
+        if spec.kind == ValidatorKind::Silent {
+            (0..report.epochs).for_each(|_| left -= left / U256::from(100));
+        }
+        let expected = spec.stake - left;
+        all += expected;
+        if row.slashed != expected.to_string() {
+            wrong.push(format!("{} lost {}, not {expected}", row.name, row.slashed));
+        }
+    }
+    if report.burned != all.to_string() {
+        wrong.push(format!("{} burned, not {all}", report.burned));
+    }
+    Check {
+        name: format!("the validator \"{}\" is slashed, and nobody else", ValidatorKind::Silent.label()),
+        ok: wrong.is_empty() && !all.is_zero(),
+        detail: if wrong.is_empty() { format!("{} tokens burned", in_tokens(all)) } else { wrong.join("; ") },
     }
 }
 

@@ -22,7 +22,7 @@ use aiarena_chain::{
 use aiarena_ml::Dataset;
 use aiarena_node::judge::Verdict;
 use aiarena_store::FolderStore;
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, U256, address};
 use anyhow::{Context, Result};
 
 use self::{
@@ -38,6 +38,9 @@ use crate::{
 
 /// Largest artifact that the demo's store takes, in bytes.
 const STORE_LIMIT: u64 = aiarena_ml::MAX_ARTIFACT_BYTES as u64;
+
+/// Where burned tokens are: nobody has a key of it.
+const GRAVE: Address = address!("000000000000000000000000000000000000dEaD");
 
 /// How the demo is played.
 #[derive(Debug, Clone)]
@@ -87,7 +90,7 @@ pub async fn run(options: &DemoOptions, ui: &Ui) -> Result<Report> {
             (chain.rpc_client(), Some(chain))
         }
     };
-    let mut stage = Stage::build(rpc, embedded, &population, options.epochs).await?;
+    let mut stage = Stage::build(rpc, embedded, &population, &data, options.epochs).await?;
     ui.step(&format!("arena {}", stage.deployment.arena));
     watch.lap("setup");
 
@@ -104,7 +107,7 @@ pub async fn run(options: &DemoOptions, ui: &Ui) -> Result<Report> {
     }
     ui.title("After the last epoch");
     let end = stage.follower.ledger().clock.start(options.epochs + 1, Phase::Submit);
-    stage.dev.advance_to(end + u64::from(stage::EPOCH_LENGTH)).await?;
+    stage.dev.advance_to(end + u64::from(stage::UNBONDING * stage::EPOCH_LENGTH)).await?;
     play::withdraw(&mut stage, &population, ui).await?;
     watch.lap("claims");
 
@@ -133,6 +136,8 @@ pub async fn run(options: &DemoOptions, ui: &Ui) -> Result<Report> {
         conservation_difference: conservation(&stage, &population).await?,
         leaderboard,
         validators: validators(&task, &population),
+        burned: stage.follower.ledger().burned.to_string(),
+        fees: stage.follower.ledger().collected.to_string(),
         delegators: delegators(&stage, &population),
         paid: paid_by_role(&task),
         payments: audited.payments,
@@ -163,7 +168,8 @@ fn folder(keep: Option<&Path>) -> Result<(PathBuf, Option<tempfile::TempDir>)> {
 async fn conservation(stage: &Stage, population: &Population) -> Result<String> {
     let token = ArenaToken::new(stage.deployment.token, stage.dev.provider());
     let mut everybody = U256::ZERO;
-    for holder in population.signers().map(|signer| signer.address()).chain([stage.deployment.vault]) {
+    let others = [population.treasury, GRAVE, stage.deployment.vault];
+    for holder in population.signers().map(|signer| signer.address()).chain(others) {
         everybody += token.balanceOf(holder).call().await?;
     }
     if everybody != stage.minted {
@@ -172,7 +178,7 @@ async fn conservation(stage: &Stage, population: &Population) -> Result<String> 
         return Ok(format!("{}{amount}", if lost { "-" } else { "" }));
     }
     let held = token.balanceOf(stage.deployment.vault).call().await?;
-    Ok(report::difference(held, &stage.follower.ledger().liabilities))
+    Ok(report::difference(held, &stage.follower.ledger().liabilities()?))
 }
 
 fn leaderboard(
@@ -190,8 +196,8 @@ fn leaderboard(
         .map(|node| {
             let address = node.signer.address();
             let place = last.entries.iter().position(|entry| entry.node == address);
-            let tally = place.and_then(|place| last.outcome.tallies.get(place));
-            let rank = last.outcome.order.iter().position(|entry| Some(*entry as usize) == place);
+            let tally = last.outcome.tallies.get(&address);
+            let rank = last.outcome.nodes.iter().position(|payment| payment.operator == address);
             NodeRow {
                 name: node.name.clone(),
                 address,
@@ -230,12 +236,15 @@ fn validators(task: &Task, population: &Population) -> Vec<OperatorRow> {
     };
     let row = |validator: &population::ValidatorSpec| {
         let address = validator.signer.address();
+        // Nobody unstakes here.
+        let direct = task.pools.get(&address).map_or(U256::ZERO, |pool| pool.stakes.latest().0);
         OperatorRow {
             name: validator.name.clone(),
             address,
             behaviour: validator.kind.label().to_owned(),
             stake: effective(task, address, last).to_string(),
             reward: reward(address).to_string(),
+            slashed: validator.stake.saturating_sub(direct).to_string(),
         }
     };
     population.validators.iter().map(row).collect()

@@ -20,7 +20,7 @@ use super::{
     population::{NodeKind, Population, ValidatorKind, derive},
     stage::{SLICE, Stage, TASK},
 };
-use crate::ui::Ui;
+use crate::ui::{Ui, in_tokens};
 
 /// An operator of the demo.
 pub struct Actor {
@@ -121,9 +121,14 @@ async fn rounds(
         for actor in actors.iter() {
             stage.follower.sync().await?;
             for action in actor.plan(stage).into_iter().filter(|action| !action.is_local()) {
-                let what = || format!("{} cannot {action:?}", actor.name);
-                let mined = actor.operator.send(&action, stage.follower.ledger()).await.with_context(what)?;
-                stage.gas.note(&mined);
+                match actor.operator.send(&action, stage.follower.ledger()).await {
+                    Ok(mined) => stage.gas.note(&mined),
+                    // Somebody else was faster; the next look at the chain shows what is left.
+                    Err(error) if error.is_lost_race(&action) => break,
+                    Err(error) => {
+                        return Err(error).with_context(|| format!("{} cannot {action:?}", actor.name));
+                    }
+                }
                 sent += 1;
             }
         }
@@ -199,7 +204,7 @@ fn work(
     }
 }
 
-/// The first delegator takes half of its first delegation back; it unbonds for one epoch.
+/// The first delegator takes half of its first delegation back; it unbonds for some epochs.
 ///
 /// # Errors
 /// If the vault refuses.
@@ -230,8 +235,7 @@ pub async fn claim(stage: &mut Stage, population: &Population, ui: &Ui) -> Resul
     for (signer, operator) in own.chain(delegated) {
         let Some(task) = stage.follower.ledger().tasks.get(&TASK) else { break };
         let Some(pool) = task.pools.get(&operator) else { continue };
-        let own = if signer.address() == operator { pool.operator_credit } else { U256::ZERO };
-        if (own + pool.claimable(signer.address(), task.closed_through)?).is_zero() {
+        if pool.claimable(operator, signer.address())?.is_zero() {
             continue;
         }
         let account = stage.account(signer);
@@ -244,27 +248,40 @@ pub async fn claim(stage: &mut Stage, population: &Population, ui: &Ui) -> Resul
     Ok(())
 }
 
-/// Takes out what has finished unbonding; the creator takes back what the task left unspent.
+/// Takes out what has finished unbonding; the creator takes back its bond and what the task left unspent; what was slashed is
+/// burned, and the treasury gets the fees.
 ///
 /// # Errors
 /// If the vault refuses.
 pub async fn withdraw(stage: &mut Stage, population: &Population, ui: &Ui) -> Result<()> {
     stage.follower.sync().await?;
+    let (vault, number) = (stage.deployment.vault, U256::from(TASK));
+    let task = stage.follower.ledger().tasks.get(&TASK).context("the task is gone")?.clone();
     for delegator in &population.delegators {
-        let due = stage.follower.ledger().unbonding.get(&delegator.signer.address());
-        if due.is_some_and(|requests| !requests.is_empty()) {
-            let account = stage.account(&delegator.signer);
-            let call = Vault::withdrawCall { limit: U256::from(16) };
-            stage.send(&account, stage.deployment.vault, &call).await?;
-            ui.step(&format!("{} withdraws what has unbonded", delegator.name));
+        let mine = delegator.signer.address();
+        for (operator, pool) in &task.pools {
+            if pool.unbonding.get(&mine).is_some_and(|requests| !requests.is_empty()) {
+                let account = stage.account(&delegator.signer);
+                let call = Vault::withdrawCall { task: number, operator: *operator, limit: U256::from(16) };
+                stage.send(&account, vault, &call).await?;
+                ui.step(&format!("{} withdraws what has unbonded", delegator.name));
+            }
         }
     }
-    let task = stage.follower.ledger().tasks.get(&TASK).context("the task is gone")?;
-    let (emission, bounty) = task.unspent();
-    if !(emission + bounty).is_zero() {
-        let creator = stage.account(&population.creator);
-        stage.send(&creator, stage.deployment.vault, &Vault::reclaimCall { task: U256::from(TASK) }).await?;
-        ui.step("the creator reclaims what was not spent");
+    let creator = stage.account(&population.creator);
+    let own = task.contributions.get(&creator.address()).copied().unwrap_or_default();
+    if !(task.reclaimable(own)? + task.bond).is_zero() {
+        stage.send(&creator, vault, &Vault::reclaimCall { task: number }).await?;
+        ui.step("the creator reclaims its bond and what was not spent");
+    }
+    let (slashed, fees) = (stage.follower.ledger().slashed, stage.follower.ledger().fees);
+    if !slashed.is_zero() {
+        stage.send(&creator, vault, &Vault::burnCall {}).await?;
+        ui.step(&format!("{} slashed tokens are burned", in_tokens(slashed)));
+    }
+    if !fees.is_zero() {
+        stage.send(&creator, vault, &Vault::collectFeesCall {}).await?;
+        ui.step(&format!("the treasury gets {} tokens of fees", in_tokens(fees)));
     }
     stage.follower.sync().await?;
     Ok(())

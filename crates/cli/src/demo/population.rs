@@ -106,8 +106,10 @@ pub struct DelegatorSpec {
 /// Everybody.
 #[derive(Debug, Clone)]
 pub struct Population {
-    /// Deploys, mints and creates the task; has no right afterwards that others lack.
+    /// Deploys, mints, creates the task, and owns the emission: it admits the task and sets the fee.
     pub creator: PrivateKeySigner,
+    /// Gets the fees.
+    pub treasury: Address,
     /// Training nodes.
     pub nodes: Vec<NodeSpec>,
     /// Validators.
@@ -202,7 +204,8 @@ impl Population {
                 })
             })
             .collect::<Result<_>>()?;
-        Ok(Self { creator: signer(seed, "creator", 0)?, nodes, validators, delegators })
+        let treasury = signer(seed, "treasury", 0)?.address();
+        Ok(Self { creator: signer(seed, "creator", 0)?, treasury, nodes, validators, delegators })
     }
 
     /// The address of whom the liar favours: the weakest honest node.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aiarena_chain::ledger::{Liabilities, Role, Task};
+use aiarena_chain::ledger::{Liabilities, Task};
 use alloy::primitives::{Address, U256};
 use serde::Serialize;
 
@@ -36,6 +36,10 @@ pub struct Report {
     pub validators: Vec<OperatorRow>,
     /// Delegators.
     pub delegators: Vec<DelegatorRow>,
+    /// What was slashed and burned.
+    pub burned: String,
+    /// What claims paid to the treasury.
+    pub fees: String,
     /// What each role was paid.
     pub paid: BTreeMap<String, String>,
     /// Payments that the auditor recomputed.
@@ -82,6 +86,8 @@ pub struct OperatorRow {
     pub stake: String,
     /// Its pool's reward over all epochs.
     pub reward: String,
+    /// What slashes took of its stake.
+    pub slashed: String,
 }
 
 /// A delegator.
@@ -138,13 +144,14 @@ pub fn gas_rows(book: &GasBook) -> BTreeMap<String, GasRow> {
 pub fn paid_by_role(task: &Task) -> BTreeMap<String, String> {
     let mut sums: BTreeMap<&str, U256> =
         [("nodes", U256::ZERO), ("validators", U256::ZERO), ("delegators", U256::ZERO)].into();
-    for (operator, (own, delegators)) in task.settled.iter().flat_map(|flight| &flight.outcome.credits) {
-        let role = match task.pools.get(operator).map(|pool| pool.role) {
-            Some(Role::Node) => "nodes",
-            _ => "validators",
-        };
-        *sums.entry(role).or_default() += own;
-        *sums.entry("delegators").or_default() += delegators;
+    for flight in &task.settled {
+        for (role, payments) in [("nodes", &flight.outcome.nodes), ("validators", &flight.outcome.validators)]
+        {
+            for payment in payments {
+                *sums.entry(role).or_default() += payment.operator_amount;
+                *sums.entry("delegators").or_default() += payment.with_delegation - payment.operator_amount;
+            }
+        }
     }
     sums.into_iter().map(|(role, sum)| (role.to_owned(), sum.to_string())).collect()
 }
@@ -189,15 +196,16 @@ impl Report {
             ));
         }
         lines.push(format!(
-            "\n  {:<16} {:<36} {:>11} {:>13} {:>11}",
-            "validator", "behaviour", "stake", "reward", "per 1000"
+            "\n  {:<16} {:<24} {:>11} {:>11} {:>13} {:>11}",
+            "validator", "behaviour", "stake", "slashed", "reward", "per 1000"
         ));
         for row in &self.validators {
             lines.push(format!(
-                "  {:<16} {:<36} {:>11} {:>13} {:>11}",
+                "  {:<16} {:<24} {:>11} {:>11} {:>13} {:>11}",
                 row.name,
                 row.behaviour,
                 tokens(&row.stake),
+                tokens(&row.slashed),
                 tokens(&row.reward),
                 per_thousand(&row.reward, &row.stake)
             ));
@@ -209,6 +217,11 @@ impl Report {
         let paid: Vec<String> =
             self.paid.iter().map(|(role, amount)| format!("{role} {}", tokens(amount))).collect();
         lines.push(format!("\nPaid: {}", paid.join(", ")));
+        lines.push(format!(
+            "Burned: {} of slashed stake. Fees to the treasury: {}",
+            tokens(&self.burned),
+            tokens(&self.fees)
+        ));
         lines.push(format!(
             "Fairness: {:.6} on the rows of each epoch ({:.6} against the whole evaluation set)",
             self.fairness, self.fairness_whole_set

@@ -3,13 +3,15 @@
 use std::{collections::BTreeMap, path::Path};
 
 use aiarena_chain::{
-    bindings::{Arena, ArenaToken, Vault},
+    bindings::{Arena, ArenaToken, Emission, Vault},
     client::{Account, Sent},
     deploy::{DeployConfig, Deployment, Schedule, deploy},
     devnet::DevChain,
     embedded::{Config, EmbeddedChain},
     follow::Follower,
 };
+use aiarena_mechanism::evaluation::{MerkleTree, slice_leaf};
+use aiarena_ml::Dataset;
 use aiarena_store::ContentHash;
 use alloy::{
     primitives::{Address, B256, U256},
@@ -32,6 +34,12 @@ pub const TASK: u64 = 1;
 const EMISSION: u64 = 10_000;
 /// Bounty of the whole task, in whole tokens.
 const BOUNTY: u64 = 3_000;
+/// What the creator locks until the task is over, in whole tokens.
+const BOND: u64 = 100;
+/// Fee on claims, in WAD.
+const FEE: u64 = WAD / 100;
+/// Epochs for which stake unbonds: the least that a vault takes.
+pub const UNBONDING: u32 = 2;
 const WAD: u64 = 1_000_000_000_000_000_000;
 /// Commission of the operators that have delegators.
 const COMMISSION: u64 = WAD / 5;
@@ -43,6 +51,7 @@ const SCHEDULE: Schedule = Schedule {
     commit_end: 68_400,
     reveal_end: 79_200,
     seed_delay: 0,
+    silent_epochs: 3,
 };
 
 /// What the task's creator describes; its SHA-256 is on chain.
@@ -83,6 +92,17 @@ impl TaskDescription {
     pub fn digest(&self) -> Result<B256> {
         Ok(B256::from(ContentHash::of(&serde_json::to_vec(self)?).0))
     }
+}
+
+/// Root of the tree over the evaluation rows, each as its pixels and its label: nobody can exchange a row later.
+///
+/// # Errors
+/// If there is no row.
+pub fn evaluation_root(data: &Dataset) -> Result<B256> {
+    let rows = &data.evaluation;
+    let leaf = |row: usize| slice_leaf(&[rows.image(row), &[rows.label(row)]].concat());
+    let tree = MerkleTree::new((0..rows.len()).map(leaf).collect()).context("no evaluation data")?;
+    Ok(tree.root())
 }
 
 /// Gas of all transactions, by action.
@@ -135,6 +155,7 @@ impl Stage {
         rpc: RpcClient,
         embedded: Option<EmbeddedChain>,
         population: &Population,
+        data: &Dataset,
         epochs: u32,
     ) -> Result<Self> {
         let dev = DevChain::detect(rpc.clone()).await.context(
@@ -147,15 +168,20 @@ impl Stage {
         let creator = Account::new(rpc.clone(), population.creator.clone());
         // Everything up to the first epoch fits the hour before it, and then nothing of it counts too early.
         let genesis = dev.now().await? + 3_600;
-        let config =
-            DeployConfig { genesis, epoch_length: EPOCH_LENGTH, unbonding_epochs: 1, schedule: SCHEDULE };
+        let config = DeployConfig {
+            unbonding_epochs: UNBONDING,
+            bond: tokens(BOND),
+            emission: tokens(EMISSION),
+            ..DeployConfig::new(genesis, EPOCH_LENGTH, SCHEDULE)
+        };
         let (deployment, sent) = deploy(&creator, config).await.context("deploy the contracts")?;
         let mut gas = GasBook::default();
         sent.iter().for_each(|sent| gas.note(sent));
 
         let follower = Follower::connect(dev.provider().clone(), deployment).await?;
         let mut stage = Self { dev, embedded, deployment, follower, gas, minted: U256::ZERO };
-        stage.create_task(&creator, epochs).await.context("create the task")?;
+        stage.create_task(&creator, data, epochs).await.context("create the task")?;
+        stage.admit(&creator, population.treasury, epochs).await.context("admit the task to emission")?;
         stage.stake(population).await.context("stake")?;
         stage.delegate(population).await.context("delegate")?;
         stage.dev.advance_to(genesis).await?;
@@ -178,10 +204,11 @@ impl Stage {
         Account::new(self.dev.rpc().clone(), signer.clone())
     }
 
-    async fn create_task(&mut self, creator: &Account, epochs: u32) -> Result<()> {
+    /// Creates the task and gives it its bounty.
+    async fn create_task(&mut self, creator: &Account, data: &Dataset, epochs: u32) -> Result<()> {
         let params = Arena::TaskParams {
             metadata: TaskDescription::demo().digest()?,
-            emissionPerEpoch: tokens(EMISSION).to(),
+            evaluationRoot: evaluation_root(data)?,
             minNodeStake: tokens(100).to(),
             epochs,
             // One row of a slice: another implementation may decide one tie otherwise.
@@ -200,14 +227,26 @@ impl Stage {
             rule: 0,
             metric: 0,
         };
-        self.send(creator, self.deployment.arena, &Arena::createTaskCall { params }).await?;
-
-        let emission = tokens(EMISSION) * U256::from(epochs);
         let bounty = tokens(BOUNTY);
-        self.mint(creator, creator.address(), emission + bounty).await?;
-        self.approve(creator, emission + bounty).await?;
-        let fund = Vault::fundCall { task: U256::from(TASK), emission: emission.to(), bounty: bounty.to() };
+        let locked = bounty + tokens(BOND);
+        self.mint(creator, creator.address(), locked).await?;
+        self.approve(creator, locked).await?;
+        self.send(creator, self.deployment.arena, &Arena::createTaskCall { params }).await?;
+        let fund = Vault::fundCall { task: U256::from(TASK), amount: bounty.to() };
         self.send(creator, self.deployment.vault, &fund).await
+    }
+
+    /// Fills the emission's reserve, and does what its owner can do. Both act from the second epoch on: everybody sees them
+    /// an epoch ahead.
+    async fn admit(&mut self, owner: &Account, treasury: Address, epochs: u32) -> Result<()> {
+        let reserve = tokens(EMISSION) * U256::from(epochs);
+        self.mint(owner, owner.address(), reserve).await?;
+        self.approve(owner, reserve).await?;
+        let fund = Vault::fundEmissionCall { amount: reserve.to() };
+        self.send(owner, self.deployment.vault, &fund).await?;
+        let emission = self.deployment.emission;
+        self.send(owner, emission, &Emission::admitCall { task: U256::from(TASK) }).await?;
+        self.send(owner, emission, &Emission::setFeeCall { feeWad: FEE, treasury }).await
     }
 
     async fn mint(&mut self, creator: &Account, to: Address, amount: U256) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aiarena_chain::{
-    bindings::{Arena, ArenaToken, Vault},
+    bindings::{Arena, ArenaToken, Emission, Vault},
     deploy::Deployment,
     embedded::EmbeddedChain,
     ledger::Phase,
@@ -68,6 +68,17 @@ impl Saved {
         &mut block.expect("there is such an event")["header"]
     }
 
+    fn code_of(&mut self, contract: alloy::primitives::Address) -> &mut Value {
+        &mut self.json["accounts"][contract.to_string().to_lowercase()]["code"]
+    }
+
+    /// Changes a contract's code near its end.
+    fn code(&mut self, contract: alloy::primitives::Address) {
+        let code = self.code_of(contract);
+        let at = code.as_str().unwrap().len() - 9;
+        flip(code, at);
+    }
+
     /// Changes a word of a contract's storage that holds `value` after `shift` bits.
     fn store(&mut self, contract: alloy::primitives::Address, value: U256, shift: usize, change: U256) {
         let key = contract.to_string().to_lowercase();
@@ -97,13 +108,15 @@ type Row = (&'static str, Kind, fn(&mut Saved));
 
 /// What is tampered with, and what it must be found as.
 const ROWS: &[Row] = &[
-    ("a payment", Kind::Block, |saved| saved.flip::<Arena::NodePaid>(0)),
-    ("a credit", Kind::Block, |saved| saved.flip::<Vault::Credited>(0)),
-    ("a revealed score", Kind::Block, |saved| saved.flip::<Arena::ScoresRevealed>(5)),
+    ("a payment", Kind::Block, |saved| saved.flip::<Vault::Credited>(1)),
+    ("a weight", Kind::Block, |saved| saved.flip::<Arena::Weighed>(1)),
+    ("a slash", Kind::Block, |saved| saved.flip::<Vault::Slashed>(1)),
+    ("what is emitted", Kind::Block, |saved| saved.flip::<Emission::EmissionFixed>(0)),
+    ("a revealed score", Kind::Block, |saved| saved.flip::<Arena::ScoresRevealed>(4)),
     ("a commitment to scores", Kind::Block, |saved| saved.flip::<Arena::ScoresCommitted>(0)),
     ("a commitment to a submission", Kind::Block, |saved| saved.flip::<Arena::SubmissionCommitted>(1)),
     ("a stake", Kind::Block, |saved| saved.flip::<Vault::Staked>(1)),
-    ("a rank", Kind::Block, |saved| saved.flip::<Arena::Ranked>(1)),
+    ("a rank", Kind::Block, |saved| saved.flip::<Arena::Ranked>(0)),
     ("a claim", Kind::Block, |saved| saved.flip::<Vault::Claimed>(0)),
     ("a seed", Kind::Block, |saved| saved.flip::<Arena::SeedDrawn>(0)),
     ("a transfer of tokens", Kind::Block, |saved| saved.flip::<ArenaToken::Transfer>(0)),
@@ -121,7 +134,7 @@ const ROWS: &[Row] = &[
         logs.insert(at, again);
     }),
     ("two events in the other order", Kind::Block, |saved| {
-        let (logs, at) = saved.logs(Arena::Ranked::SIGNATURE_HASH);
+        let (logs, at) = saved.logs(Vault::Credited::SIGNATURE_HASH);
         logs.swap(at, at + 1);
     }),
     ("a block's time", Kind::Block, |saved| add_one(&mut saved.header::<Arena::SeedDrawn>()["timestamp"])),
@@ -129,7 +142,7 @@ const ROWS: &[Row] = &[
         flip(&mut saved.header::<Arena::SeedDrawn>()["mixHash"], 9)
     }),
     ("a block's receipts", Kind::Block, |saved| {
-        flip(&mut saved.header::<Arena::NodePaid>()["receiptsRoot"], 9);
+        flip(&mut saved.header::<Vault::Credited>()["receiptsRoot"], 9);
     }),
     ("a link between blocks", Kind::Block, |saved| {
         flip(&mut saved.header::<Arena::Ranked>()["parentHash"], 9);
@@ -152,10 +165,16 @@ const ROWS: &[Row] = &[
         let blocks = saved.json["blocks"].as_array_mut().unwrap();
         blocks.truncate(blocks.len() - 8);
     }),
-    ("the code of the vault", Kind::Contract, |saved| {
-        let vault = saved.deployment.vault.to_string().to_lowercase();
-        let code = &mut saved.json["accounts"][vault]["code"];
-        let at = code.as_str().unwrap().len() - 9;
+    ("the code of the arena", Kind::Contract, |saved| saved.code(saved.deployment.arena)),
+    // The arena created it, before anything else.
+    ("the code of the settlement", Kind::Contract, |saved| saved.code(saved.deployment.arena.create(1))),
+    ("the code of the vault", Kind::Contract, |saved| saved.code(saved.deployment.vault)),
+    ("the code of the emission", Kind::Contract, |saved| saved.code(saved.deployment.emission)),
+    ("a value in the code of the settlement", Kind::Contract, |saved| {
+        let vault = saved.deployment.vault;
+        let code = saved.code_of(saved.deployment.arena.create(1));
+        let text = code.as_str().unwrap().to_lowercase();
+        let at = text.rfind(&format!("{:x}", vault)).expect("the settlement knows its vault");
         flip(code, at);
     }),
 ];
@@ -177,20 +196,23 @@ async fn every_kind_of_tampering_with_a_saved_chain_is_found() {
 #[tokio::test]
 async fn tampering_with_the_state_is_found() {
     let mut world = story().await;
-    world.at(4, Phase::Settle).await;
+    world.at(5, Phase::Settle).await;
+    world.claim("cid", FRESH, "cid").await;
     let task = world.task(FRESH).await.clone();
     let credit = |name: &str| task.pools[&world.address(name)].operator_credit;
     let Deployment { vault, token, .. } = world.deployment;
     let report = world.audit().await;
     assert!(report.ok, "{}", report.render(false));
     let (owed, balance) = (report.owed, report.balance);
-    assert!(!credit("bob").is_zero());
+    assert!(!credit("bob").is_zero() && !owed.slashed.is_zero() && !owed.fees.is_zero());
     let more = U256::from(7);
     let less = U256::ZERO.wrapping_sub(more);
     for (what, kind, contract, value, shift, change) in [
-        // Role and last credited epoch stand before the credit in its word.
-        ("what a node may claim", Kind::State, vault, credit("bob"), 40, more),
-        ("what the vault owes", Kind::Conservation, vault, owed.credited, 0, more),
+        ("what a node may claim", Kind::State, vault, credit("bob"), 0, more),
+        ("what is to be emitted", Kind::State, vault, owed.reserve, 0, more),
+        // It stands behind the reserve in its word.
+        ("what was slashed", Kind::State, vault, owed.slashed, 96, more),
+        ("the fees", Kind::State, vault, owed.fees, 0, more),
         ("the vault's tokens, fewer", Kind::Conservation, token, balance, 0, less),
         ("the vault's tokens, more", Kind::Conservation, token, balance, 0, more),
     ] {

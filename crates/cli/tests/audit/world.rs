@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aiarena_chain::{
-    bindings::{Arena, ArenaToken, Vault},
+    bindings::{Arena, ArenaToken, Settlement, Vault},
     client::Account,
     deploy::{DeployConfig, Deployment, Schedule, deploy},
     devnet::DevChain,
@@ -11,9 +11,12 @@ use aiarena_chain::{
     follow::Follower,
     ledger::{Flight, Phase, Task},
 };
-use aiarena_cli::audit::{AuditOptions, AuditReport, Evidence, Findings, audit};
-use aiarena_mechanism::commitment;
-use aiarena_node::settlement::{CHUNK, Settling, assigned, tree};
+use aiarena_cli::audit::{AuditOptions, AuditReport, Evidence, Findings, Fixed, audit};
+use aiarena_mechanism::{
+    Score, commitment,
+    settle::{self, EpochInput, settle},
+};
+use aiarena_node::settlement::{assigned, epoch_input};
 use alloy::{
     primitives::{Address, B256, Bytes, U256, keccak256},
     providers::DynProvider,
@@ -33,6 +36,7 @@ const SCHEDULE: Schedule = Schedule {
     commit_end: 4_000,
     reveal_end: 5_000,
     seed_delay: 10,
+    silent_epochs: 2,
 };
 
 pub(crate) fn tokens(whole: u64) -> U256 {
@@ -43,7 +47,7 @@ pub(crate) fn tokens(whole: u64) -> U256 {
 pub(crate) fn params(epochs: u32) -> Arena::TaskParams {
     Arena::TaskParams {
         metadata: keccak256("a task"),
-        emissionPerEpoch: tokens(100).to(),
+        evaluationRoot: B256::ZERO,
         minNodeStake: tokens(100).to(),
         epochs,
         tolerance: 1_000,
@@ -79,7 +83,15 @@ impl World {
         let dev = DevChain::detect(chain.rpc_client()).await.unwrap();
         let creator = account(&dev, "creator").await;
         let genesis = dev.now().await.unwrap() + 3_600;
-        let config = DeployConfig { genesis, epoch_length: 6_000, unbonding_epochs: 1, schedule: SCHEDULE };
+        let config = DeployConfig {
+            unbonding_epochs: 2,
+            bond: tokens(50),
+            slash_wad: WAD / 10,
+            emission: tokens(200),
+            emission_decay_wad: WAD / 10 * 9,
+            emission_period: 2,
+            ..DeployConfig::new(genesis, 6_000, SCHEDULE)
+        };
         let (deployment, _) = deploy(&creator, config).await.unwrap();
         let follower = Follower::connect(dev.provider().clone(), deployment).await.unwrap();
         let mut world = Self { chain, deployment, dev, follower, people: BTreeMap::new() };
@@ -125,6 +137,11 @@ impl World {
         self.send(name, self.deployment.vault, call).await;
     }
 
+    /// As the owner of the emission.
+    pub(crate) async fn emission<C: SolCall>(&self, name: &str, call: C) {
+        self.send(name, self.deployment.emission, call).await;
+    }
+
     pub(crate) async fn send<C: SolCall>(&self, name: &str, to: Address, call: C) {
         if let Err(error) = self.people[name].send(to, &call).await {
             panic!("{name} cannot {}: {error}", C::SIGNATURE);
@@ -143,17 +160,17 @@ impl World {
         &self.follower.ledger().tasks[&number]
     }
 
-    pub(crate) async fn create(&mut self, params: Arena::TaskParams, emission: u64, bounty: u64) -> u64 {
+    pub(crate) async fn create(&mut self, params: Arena::TaskParams, bounty: u64) -> u64 {
         self.arena("creator", Arena::createTaskCall { params }).await;
         self.follower.sync().await.unwrap();
         let task = self.follower.ledger().tasks.len() as u64;
-        self.fund("creator", task, emission, bounty).await;
+        self.fund("creator", task, bounty).await;
         task
     }
 
-    pub(crate) async fn fund(&self, name: &str, task: u64, emission: u64, bounty: u64) {
-        let (emission, bounty) = (tokens(emission).to(), tokens(bounty).to());
-        self.vault(name, Vault::fundCall { task: U256::from(task), emission, bounty }).await;
+    pub(crate) async fn fund(&self, name: &str, task: u64, bounty: u64) {
+        let amount = tokens(bounty).to();
+        self.vault(name, Vault::fundCall { task: U256::from(task), amount }).await;
     }
 
     pub(crate) async fn stake(&mut self, name: &str, task: u64, role: u8, amount: u64) {
@@ -208,52 +225,51 @@ impl World {
         let places = assigned(task, flight, validator).unwrap();
         let scores: Vec<u32> =
             places.iter().map(|place| score(flight.entries[*place as usize].content_hash)).collect();
-        let root = tree(task, flight, validator, &scores).unwrap().root();
-        let (number, salt) = (U256::from(task.number), keccak256(name));
-        let commitment = commitment::scores(chain_id, arena, number, flight.epoch, validator, salt, root);
+        let (number, salt, sheet) = (U256::from(task.number), keccak256(name), bytes(&scores));
+        let (epoch, seed) = (flight.epoch, flight.seed);
+        let commitment = commitment::scores(chain_id, arena, number, epoch, validator, salt, seed, &sheet);
         self.arena(name, Arena::commitScoresCall { task: number, commitment }).await;
         scores
     }
 
-    pub(crate) async fn reveal(&mut self, name: &str, task: u64, scores: &[u32], chunk: usize) {
-        let validator = self.address(name);
-        let task = self.task(task).await;
-        let tree = tree(task, task.flight.as_ref().unwrap(), validator, scores).unwrap();
-        let call = Arena::revealScoresCall {
-            task: U256::from(task.number),
-            salt: keccak256(name),
-            root: tree.root(),
-            chunk: U256::from(chunk),
-            scores: bytes(scores.chunks(CHUNK).nth(chunk).unwrap()),
-            proof: tree.proof(chunk).unwrap(),
-        };
-        self.arena(name, call).await;
+    pub(crate) async fn reveal(&mut self, name: &str, task: u64, scores: &[u32]) {
+        let (task, salt) = (U256::from(task), keccak256(name));
+        self.arena(name, Arena::revealScoresCall { task, salt, scores: bytes(scores) }).await;
+    }
+
+    /// The epoch in flight, by the rules.
+    pub(crate) async fn settlement(&mut self, number: u64) -> (Flight, EpochInput, settle::Settlement) {
+        let task = self.task(number).await;
+        let flight = task.flight.clone().unwrap();
+        let input = epoch_input(task, &flight).unwrap();
+        let settlement = settle(&input).unwrap();
+        (flight, input, settlement)
     }
 
     /// Settles as far as `Until` says.
     pub(crate) async fn settle(&mut self, number: u64, until: Until) {
-        let task = self.task(number).await.clone();
-        let flight: &Flight = task.flight.as_ref().unwrap();
-        let settling = Settling::new(&task, flight).unwrap();
-        let (id, zero) = (U256::from(number), U256::ZERO);
-        let (medians, order) = (settling.medians(flight), settling.order().to_vec());
-        let ranked = order.len();
-        self.arena("creator", Arena::tallyCall { task: id, from: zero, medians }).await;
-        if ranked != 0 {
-            self.arena("creator", Arena::rankCall { task: id, from: zero, order: order.clone() }).await;
-            let paid = if until == Until::FirstPayment { order[..1].to_vec() } else { order };
-            self.arena("creator", Arena::payNodesCall { task: id, from: zero, order: paid }).await;
+        let (flight, input, settlement) = self.settlement(number).await;
+        let (task, from) = (U256::from(number), U256::ZERO);
+        let tallies = tallies(&flight, &input, &settlement);
+        self.arena("creator", Settlement::tallyCall { task, tallies }).await;
+        let order: Vec<Address> =
+            settlement.order.iter().map(|place| flight.entries[*place as usize].node).collect();
+        if !order.is_empty() {
+            self.arena("creator", Settlement::rankCall { task, order: order.clone() }).await;
+            let all = U256::from(order.len());
+            let count = if until == Until::FirstPayment { U256::ONE } else { all };
+            self.arena("creator", Settlement::payNodesCall { task, from, count, order }).await;
         }
-        for (i, (validator, chunk, scores)) in flight.chunks().enumerate() {
-            if i == 1 && until == Until::FirstPayment {
-                return;
-            }
-            let (chunk, scores) = (U256::from(chunk), bytes(scores));
-            self.arena("creator", Arena::weighCall { task: id, validator, chunk, scores }).await;
+        let all = U256::from(flight.revealers.len());
+        let count = if until == Until::FirstPayment { U256::ONE } else { all };
+        if !all.is_zero() {
+            self.arena("creator", Settlement::weighCall { task, from, count }).await;
         }
-        if !settling.settlement().validator_weight.is_zero() {
-            let count = U256::from(flight.revealers.len());
-            self.arena("creator", Arena::payValidatorsCall { task: id, from: zero, count }).await;
+        if until == Until::FirstPayment {
+            return;
+        }
+        if !settlement.validator_weight.is_zero() {
+            self.arena("creator", Settlement::payValidatorsCall { task, from, count }).await;
         }
         assert!(self.task(number).await.flight.is_none(), "task {number} is settled");
     }
@@ -266,9 +282,10 @@ impl World {
     /// The history, read without finding anything.
     pub(crate) async fn evidence(&mut self) -> Evidence {
         self.follower.sync().await.unwrap();
-        let (provider, clock) = (self.provider(), self.follower.ledger().clock);
+        let provider = self.provider();
+        let fixed = Fixed::read(&provider, &self.deployment).await.unwrap();
         let mut findings = Findings::default();
-        let evidence = Evidence::read(&provider, self.deployment, clock, &mut findings).await.unwrap();
+        let evidence = Evidence::read(&provider, self.deployment, fixed, &mut findings).await.unwrap();
         assert!(findings.is_empty(), "{:?}", findings.list());
         evidence
     }
@@ -277,7 +294,7 @@ impl World {
 /// How far an epoch is settled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// One node is paid, one chunk is weighed.
+    /// One node is paid, one validator is weighed.
     FirstPayment,
     End,
 }
@@ -288,6 +305,29 @@ async fn account(dev: &DevChain, name: &str) -> Account {
     Account::new(dev.rpc().clone(), signer)
 }
 
-fn bytes(scores: &[u32]) -> Bytes {
+/// What a settler says of each submission, with all of its scores.
+pub(crate) fn tallies(
+    flight: &Flight,
+    input: &EpochInput,
+    settlement: &settle::Settlement,
+) -> Vec<Settlement::Tally> {
+    let one = |at: usize| {
+        let scored = flight.listed.iter().position(|listed| *listed as usize == at);
+        let scorers = (0_u32..).zip(&input.validators).filter(|(_, validator)| {
+            validator.scores.iter().any(|(place, score)| *place as usize == at && score.is_some())
+        });
+        let indices: Vec<u32> = scorers.map(|(index, _)| index).collect();
+        let median = settlement.submissions[at].consensus.map_or(0, Score::get);
+        Settlement::Tally {
+            node: flight.entries[at].node,
+            place: u32::try_from(scored.unwrap_or(0)).unwrap(),
+            median: if scored.is_some() { median } else { 0 },
+            revealers: bytes(&indices),
+        }
+    };
+    (0..flight.entries.len()).map(one).collect()
+}
+
+pub(crate) fn bytes(scores: &[u32]) -> Bytes {
     scores.iter().flat_map(|score| score.to_be_bytes()).collect()
 }

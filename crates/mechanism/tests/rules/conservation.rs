@@ -1,11 +1,13 @@
 //! P1 conservation, P4 order, P8 claims.
 
-use aiarena_mechanism::delegation::{accrued, reward_per_share};
+use aiarena_mechanism::budget::{emission, task_emission};
+use aiarena_mechanism::delegation::{accrued, fold};
+use aiarena_mechanism::rewards::fee;
 use aiarena_mechanism::settle::{EpochInput, settle};
 use alloy_primitives::U256;
 use proptest::prelude::*;
 
-use crate::epochs::{amount, any_epoch, n, named, stake};
+use crate::epochs::{amount, any_epoch, n, named, ratio, stake};
 
 proptest! {
     #[test]
@@ -64,18 +66,34 @@ proptest! {
         prop_assert_eq!((after.paid, after.unpaid), (before.paid, before.unpaid));
     }
 
-    /// Claiming after every credit, after some, or once at the end.
+    /// Whoever holds which shares, a credit owes no more than what leaves the pending rewards.
+    #[test]
+    fn p1_delegators_are_never_owed_more_than_was_pending(
+        per_share in per_share(),
+        pending in amount(),
+        parts in prop::collection::vec(amount(), 0..12),
+    ) {
+        let shares: U256 = parts.iter().copied().sum();
+        let (risen, rest) = fold(per_share, pending, shares).unwrap();
+        prop_assert!(per_share <= risen && risen <= most_per_share());
+        let owed: U256 = parts.iter().map(|&part| accrued(part, per_share, risen).unwrap()).sum();
+        prop_assert!(owed + rest <= pending);
+        prop_assert!(pending - owed - rest <= n(parts.len() as u64));
+    }
+
+    /// Claiming after every credit, after some, or once at the end. Shares come and go between the credits.
     #[test]
     fn p8_claiming_often_pays_no_more(
         own in stake(),
-        others in amount(),
-        credits in prop::collection::vec((amount(), any::<bool>()), 1..20),
+        credits in prop::collection::vec((amount(), amount(), any::<bool>()), 1..20),
     ) {
-        let (mut sum, mut claimed_at) = (U256::ZERO, U256::ZERO);
-        let (mut often, mut claims, mut given) = (U256::ZERO, 0, U256::ZERO);
-        for (credit, claim) in credits {
-            sum += reward_per_share(credit, own + others).unwrap();
+        let (mut sum, mut pending, mut claimed_at) = (U256::ZERO, U256::ZERO, U256::ZERO);
+        let (mut often, mut claims, mut given, mut paid_to_others) = (U256::ZERO, 0, U256::ZERO, U256::ZERO);
+        for (credit, others, claim) in credits {
+            let (risen, rest) = fold(sum, pending + credit, own + others).unwrap();
+            paid_to_others += accrued(others, sum, risen).unwrap();
             given += credit;
+            (sum, pending) = (risen, rest);
             if claim {
                 often += accrued(own, claimed_at, sum).unwrap();
                 claimed_at = sum;
@@ -86,10 +104,43 @@ proptest! {
         let once = accrued(own, U256::ZERO, sum).unwrap();
         prop_assert!(often <= once);
         prop_assert!(once - often <= n(claims));
-
-        let rest = accrued(others, U256::ZERO, sum).unwrap();
-        prop_assert!(once + rest <= given);
+        prop_assert!(once + paid_to_others + pending <= given);
     }
+
+    /// All tasks together emit no more than the schedule says and the vault holds.
+    #[test]
+    fn p1_tasks_share_the_emission(
+        initial in amount(),
+        decay in ratio(),
+        period in 1..100_u32,
+        epoch in prop_oneof![Just(0), Just(1), Just(u32::MAX), 0..1_000_u32],
+        held in amount(),
+        stakes in prop::collection::vec(amount(), 0..12),
+    ) {
+        let rate = emission(initial, decay, period, epoch).unwrap();
+        prop_assert!(rate <= initial);
+        let total: U256 = stakes.iter().copied().sum();
+        let emitted: U256 = stakes.iter().map(|&stake| task_emission(rate, held, stake, total).unwrap()).sum();
+        let most = rate.min(held);
+        prop_assert!(emitted <= most);
+        prop_assert!(total.is_zero() || most - emitted <= n(stakes.len() as u64));
+    }
+
+    #[test]
+    fn p1_a_fee_is_part_of_its_claim(claim in amount(), fee_wad in ratio()) {
+        prop_assert!(fee(claim, fee_wad).unwrap() <= claim);
+    }
+}
+
+fn most_per_share() -> U256 {
+    U256::from(u128::MAX)
+}
+
+fn per_share() -> impl Strategy<Value = U256> {
+    prop_oneof![
+        3 => any::<u128>().prop_map(U256::from),
+        1 => prop::sample::select(vec![U256::ZERO, n(1), most_per_share() - n(1), most_per_share()]),
+    ]
 }
 
 fn shuffle(input: &EpochInput, entries: &[u32], validators: &[usize]) -> EpochInput {

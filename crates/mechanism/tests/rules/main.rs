@@ -7,4 +7,5 @@ mod edge_cases;
 mod epochs;
 mod nodes;
 mod scores;
+mod slashing;
 mod validators;

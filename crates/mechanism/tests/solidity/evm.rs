@@ -85,6 +85,7 @@ pub(crate) fn revert_data(error: Error) -> Vec<u8> {
         Error::FullMulDivFailed => selector("FullMulDivFailed()"),
         Error::ExpOverflow => selector("ExpOverflow()"),
         Error::LnUndefined => selector("LnWadUndefined()"),
+        Error::RpowOverflow => selector("RPowOverflow()"),
         Error::IndexOutOfRange { index, length } => {
             calldata("IndexOutOfRange(uint256,uint256)", &[U256::from(index), U256::from(length)])
         }

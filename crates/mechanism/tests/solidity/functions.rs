@@ -1,11 +1,16 @@
 //! Every function that both languages have, with arguments of one word each.
 
 use aiarena_mechanism::{
-    Error, Score, assignment, budget::Budget, commitment, consensus, fixed_point, ranking, rewards,
+    Error, Score,
+    assignment::{self, Grid},
+    budget::{self, Budget},
+    commitment, consensus, delegation, fixed_point, ranking, rewards, slashing,
 };
 use alloy_primitives::{Address, B256, I256, U256};
 
-use crate::inputs::Kind::{self, Address as Account, Amount, Any, Bits32, Phi, Place, Ratio, Score as Grade};
+use crate::inputs::Kind::{
+    self, Address as Account, Amount, Any, Bits32, PerShare, Phi, Place, Ratio, Score as Grade,
+};
 
 type Words = Result<Vec<U256>, Error>;
 
@@ -51,6 +56,29 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         twin: |w| signed(fixed_point::pow_wad(I256::from_raw(w[0]), I256::from_raw(w[1]))),
     },
     Function {
+        signature: "rpowWad(uint256,uint256)",
+        hostile: &[Any, Bits32],
+        usual: &[Ratio, Place],
+        twin: |w| one(fixed_point::rpow_wad(w[0], small(w[1]))),
+    },
+    Function {
+        signature: "assignmentSeed(uint256,uint256,address,uint256,uint256,bytes32)",
+        hostile: &[Any, Bits32, Account, Any, Bits32, Any],
+        usual: &[Any, Bits32, Account, Place, Place, Any],
+        twin: |w| {
+            let (chain, arena) = (u64::from(small(w[1])), account(w[2]));
+            word(assignment::seed(w[0].into(), chain, arena, w[3], small(w[4]), w[5].into()))
+        },
+    },
+    Function {
+        signature: "listDigest(bytes32,address,bytes32,uint256)",
+        hostile: &[Any, Account, Any, Bits32],
+        usual: &[Any, Account, Any, Place],
+        twin: |w| {
+            word(assignment::list_digest(w[0].into(), account(w[1]), w[2].into(), u64::from(small(w[3]))))
+        },
+    },
+    Function {
         signature: "assignmentKey(bytes32,uint256,uint256,address)",
         hostile: &[Any, Any, Bits32, Account],
         usual: &[Any, Place, Place, Account],
@@ -66,7 +94,22 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         signature: "assignmentImage(bytes32,uint256,uint256)",
         hostile: &[Any, Bits32, Bits32],
         usual: &[Any, Place, Place],
-        twin: |w| count(assignment::image(w[0].into(), small(w[1]), small(w[2]))),
+        twin: |w| count(Grid::new(small(w[1])).image(w[0].into(), small(w[2]))),
+    },
+    Function {
+        signature: "assignmentPreimage(bytes32,uint256,uint256)",
+        hostile: &[Any, Bits32, Bits32],
+        usual: &[Any, Place, Place],
+        twin: |w| count(Grid::new(small(w[1])).preimage(w[0].into(), small(w[2]))),
+    },
+    Function {
+        signature: "assignmentGrid(uint256)",
+        hostile: &[Bits32],
+        usual: &[Place],
+        twin: |w| {
+            let grid = Grid::new(small(w[0]));
+            Ok(vec![U256::from(grid.a()), U256::from(grid.b())])
+        },
     },
     Function {
         signature: "isLegal(uint256)",
@@ -174,21 +217,72 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         },
     },
     Function {
+        signature: "emission(uint256,uint256,uint256,uint256)",
+        hostile: &[Any, Any, Bits32, Bits32],
+        usual: &[Amount, Ratio, Place, Place],
+        twin: |w| one(budget::emission(w[0], w[1], small(w[2]), small(w[3]))),
+    },
+    Function {
+        signature: "fee(uint256,uint256)",
+        hostile: &[Any, Any],
+        usual: &[Amount, Ratio],
+        twin: |w| one(rewards::fee(w[0], w[1])),
+    },
+    Function {
+        signature: "fold(uint256,uint256,uint256)",
+        hostile: &[Any, Any, Any],
+        usual: &[PerShare, Amount, Amount],
+        twin: |w| delegation::fold(w[0], w[1], w[2]).map(|(per_share, rest)| vec![per_share, rest]),
+    },
+    Function {
+        signature: "accrued(uint256,uint256,uint256)",
+        hostile: &[Any, Any, Any],
+        usual: &[Amount, PerShare, PerShare],
+        twin: |w| one(delegation::accrued(w[0], w[1], w[2])),
+    },
+    Function {
+        signature: "penalty(uint256,uint256)",
+        hostile: &[Any, Any],
+        usual: &[Amount, Ratio],
+        twin: |w| one(slashing::penalty(w[0], w[1])),
+    },
+    Function {
+        signature: "lossWad(uint256,uint256,uint256)",
+        hostile: &[Any, Any, Any],
+        usual: &[Amount, Amount, Ratio],
+        twin: |w| one(slashing::loss_wad(w[0], w[1], w[2])),
+    },
+    Function {
+        signature: "reduced(uint256,uint256)",
+        hostile: &[Any, Any],
+        usual: &[Ratio, Ratio],
+        twin: |w| one(slashing::reduced(w[0], w[1])),
+    },
+    Function {
+        signature: "worth(uint256,uint256)",
+        hostile: &[Any, Any],
+        usual: &[Amount, Ratio],
+        twin: |w| one(slashing::worth(w[0], w[1])),
+    },
+    Function {
+        signature: "sharesFor(uint256,uint256)",
+        hostile: &[Any, Any],
+        usual: &[Amount, Ratio],
+        twin: |w| one(slashing::shares_for(w[0], w[1])),
+    },
+    Function {
+        signature: "sharesOf(uint256,uint256)",
+        hostile: &[Any, Any],
+        usual: &[Amount, Ratio],
+        twin: |w| one(slashing::shares_of(w[0], w[1])),
+    },
+    Function {
         signature: "submissionCommitment(uint256,address,uint256,uint256,address,bytes32,bytes32)",
         hostile: &[Bits32, Account, Any, Bits32, Account, Any, Any],
         usual: &[Bits32, Account, Place, Place, Account, Any, Any],
         twin: |w| {
             let (chain, arena, node) = (u64::from(small(w[0])), account(w[1]), account(w[4]));
             word(commitment::submission(chain, arena, w[2], small(w[3]), node, w[5].into(), w[6].into()))
-        },
-    },
-    Function {
-        signature: "scoresCommitment(uint256,address,uint256,uint256,address,bytes32,bytes32)",
-        hostile: &[Bits32, Account, Any, Bits32, Account, Any, Any],
-        usual: &[Bits32, Account, Place, Place, Account, Any, Any],
-        twin: |w| {
-            let (chain, arena, validator) = (u64::from(small(w[0])), account(w[1]), account(w[4]));
-            word(commitment::scores(chain, arena, w[2], small(w[3]), validator, w[5].into(), w[6].into()))
         },
     },
     Function {

@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     Address,
     /// An amount that a vault can hold.
     Amount,
+    /// A pool's reward per share.
+    PerShare,
     /// A ratio from 0 to 1, in WAD.
     Ratio,
     /// φ as a task may have it, in WAD.
@@ -40,6 +42,14 @@ pub(crate) fn words(kind: Kind) -> BoxedStrategy<U256> {
         Kind::Address => below_power(160).boxed(),
         Kind::Amount => prop_oneof![4 => below_power(96), 1 => prop::sample::select(vec![U256::ZERO, one, WAD, (one << 96) - one])]
             .boxed(),
+        Kind::PerShare => {
+            let most = (one << 128) - one;
+            prop_oneof![
+                4 => below_power(128),
+                1 => prop::sample::select(vec![U256::ZERO, one, one << 64, most - one, most]),
+            ]
+            .boxed()
+        }
         Kind::Ratio => prop_oneof![
             1 => prop::sample::select(vec![U256::ZERO, one, WAD / U256::from(2), WAD - one, WAD]),
             3 => between(U256::ZERO, WAD),

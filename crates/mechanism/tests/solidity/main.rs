@@ -6,5 +6,5 @@ mod differential;
 mod evm;
 mod functions;
 mod inputs;
-mod merkle;
+mod sheets;
 mod vectors;

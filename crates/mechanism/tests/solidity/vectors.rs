@@ -1,14 +1,15 @@
 //! Golden vectors, `vectors/*.json`: written by `UPDATE_VECTORS=1 cargo test -p aiarena-mechanism`, compared otherwise.
-//! The Solidity tests read the same files.
+//! The Solidity tests read the same files, but for the trees: no contract looks into one.
 
-use aiarena_mechanism::commitment::{MerkleTree, leaf};
-use alloy_primitives::{B256, U256, keccak256};
+use aiarena_mechanism::evaluation::{MerkleTree, slice_leaf};
+use alloy_primitives::{Address, B256, U256, keccak256};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crate::differential::arguments;
 use crate::functions::{FUNCTIONS, Function};
+use crate::sheets::Sheet;
 
 /// Rows per function. Rows that would revert are left out: `differential` compares those.
 const ROWS: usize = 16;
@@ -52,25 +53,40 @@ fn kept_rows(function: &Function, file: &Value) -> Vec<Vec<U256>> {
     words.chunks(width).map(|row| row[..arity].to_vec()).collect()
 }
 
-/// Trees over the chunks of a validator's scores: leaves, root, and the proof of each leaf.
-fn tree_vectors() -> Value {
-    let trees: Vec<Value> = (1..=9_u32)
-        .map(|chunks| {
-            let hashes: Vec<B256> = (0..2 * chunks).map(|i| keccak256(i.to_be_bytes())).collect();
-            let scores: Vec<u8> = [1_u32, u32::MAX].iter().flat_map(|score| score.to_be_bytes()).collect();
-            let leaves: Vec<B256> =
-                (0..chunks).map(|chunk| leaf(chunk, &hashes[2 * chunk as usize..][..2], &scores)).collect();
-            let tree = MerkleTree::new(leaves.clone()).unwrap();
-            let proofs: Vec<_> = (0..leaves.len()).map(|index| tree.proof(index).unwrap()).collect();
-            json!({
-                "contentHashes": hashes,
-                "scores": format!("0x{}", alloy_primitives::hex::encode(&scores)),
-                "leaves": leaves,
-                "root": tree.root(),
-                "proofs": proofs,
-            })
+/// Commitments to sheets of 0 … 8 scores, and to one of 2048.
+fn sheet_vectors() -> Value {
+    let entry = |length: u32| {
+        let hash = |name: &str| keccak256(format!("{name} {length}"));
+        let sheet = Sheet {
+            chain_id: 84_532,
+            arena: Address::from_word(hash("arena")),
+            task: U256::from(length + 1),
+            epoch: 7 * length + 1,
+            validator: Address::from_word(hash("validator")),
+            salt: hash("salt"),
+            seed: hash("seed"),
+            scores: (0..length).flat_map(|i| (1_000_000 * i).to_be_bytes()).collect(),
+        };
+        json!({
+            "words": sheet.words().map(hex),
+            "scores": format!("0x{}", alloy_primitives::hex::encode(&sheet.scores)),
+            "commitment": sheet.commitment(),
         })
-        .collect();
+    };
+    let sheets: Vec<Value> = (0..=8).chain([2048]).map(entry).collect();
+    json!({"count": sheets.len(), "sheets": sheets})
+}
+
+/// Trees over slices of evaluation data: leaves, root, and the proof of each leaf.
+fn tree_vectors() -> Value {
+    let tree_of = |slices: u32| {
+        let slices: Vec<String> = (0..slices).map(|i| format!("slice {i}")).collect();
+        let leaves: Vec<B256> = slices.iter().map(|slice| slice_leaf(slice.as_bytes())).collect();
+        let tree = MerkleTree::new(leaves.clone()).unwrap();
+        let proofs: Vec<_> = (0..leaves.len()).map(|index| tree.proof(index).unwrap()).collect();
+        json!({"slices": slices, "leaves": leaves, "root": tree.root(), "proofs": proofs})
+    };
+    let trees: Vec<Value> = (1..=9).map(tree_of).collect();
     json!({"trees": trees})
 }
 
@@ -102,6 +118,11 @@ fn libraries_match_their_vectors() {
         FUNCTIONS.iter().map(|function| vectors_of(function, &kept_rows(function, &file))).collect()
     };
     check(name, &json!({"count": functions.len(), "functions": functions}));
+}
+
+#[test]
+fn sheets_match_their_vectors() {
+    check("sheets.json", &sheet_vectors());
 }
 
 #[test]

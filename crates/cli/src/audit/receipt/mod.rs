@@ -2,9 +2,10 @@
 
 mod delegator;
 mod node;
+mod slash;
 mod validator;
 
-use aiarena_chain::ledger::{Flight, Role, Task};
+use aiarena_chain::ledger::{Flight, Payment as Said, Role, Task};
 use aiarena_mechanism::settle::{Payment, Pool};
 use alloy::primitives::{Address, U256};
 
@@ -27,6 +28,7 @@ pub fn receipt(replayed: &Replayed, address: Address) -> String {
         }
         delegator::write(&page, address, &mut paper);
     }
+    slash::write(replayed, address, &mut paper);
     delegator::claims(replayed, address, &mut paper);
     if paper.lines.len() == empty {
         paper.title("It has no stake, no delegation and no claim in this arena.".to_owned());
@@ -90,7 +92,7 @@ impl Paper {
         let Page { task, epoch, .. } = page;
         let (budget, totals) = (epoch.input.budget, epoch.input.totals);
         let (emission, bounty) = (decimal(budget.emission), decimal(budget.bounty));
-        self.line("M-2", format!("budget: {emission} from the reserve and {bounty} from the bounty"));
+        self.line("M-2", format!("budget: {emission} of the emission and {bounty} of the bounty"));
         let (name, part) = match role {
             Role::Node => ("nodes", epoch.settlement.node_budget),
             Role::Validator => ("validators", epoch.settlement.validator_budget),
@@ -129,8 +131,10 @@ impl Paper {
                 "commission {commission} of the gain: {operator} its own, {delegators} its delegators'"
             ));
         }
-        let credits = page.flight.outcome.credits.get(&pool.operator).copied().unwrap_or_default();
-        let (own, others) = credits;
+        let said = paid(page.flight, pool.operator);
+        let (own, others) = said.map_or_else(Default::default, |said| {
+            (said.operator_amount, said.with_delegation.saturating_sub(said.operator_amount))
+        });
         let verdict = if (own, others) == (payment.operator, payment.delegators) {
             "as computed"
         } else {
@@ -141,6 +145,12 @@ impl Paper {
             format!("{} to it, {} to its delegators: {verdict}", decimal(own), decimal(others)),
         );
     }
+}
+
+/// What the vault said that an epoch paid to a pool.
+fn paid(flight: &Flight, operator: Address) -> Option<&Said> {
+    let payments = flight.outcome.nodes.iter().chain(&flight.outcome.validators);
+    payments.into_iter().find(|payment| payment.operator == operator)
 }
 
 /// A part of a whole in per cent with two decimals, for people. Rounds down.
