@@ -6,6 +6,8 @@ SHELL := bash
 
 FORGE := contracts/tools/forge
 NODE_MODULES := contracts/node_modules/.package-lock.json
+PYTHON ?= python3
+ANALYSERS := contracts/.venv/.installed
 STEP := .ci/step
 
 # All of cargo's work shares one profile: build scripts and procedural macros are then compiled once, and the tests
@@ -21,7 +23,7 @@ demo: ## Run a whole arena on this machine (needs Rust alone).
 	cargo run --locked --release -- demo
 
 .PHONY: test
-test: needs setup check-fmt lint test-contracts check-abi check-gas test-rust doc ## Run every check, as CI does.
+test: needs setup check-fmt lint test-contracts check-abi check-gas bench-gas slither test-rust doc ## Run every check, as CI does.
 	@printf '\nAll checks passed.\n'
 
 .PHONY: setup
@@ -30,12 +32,12 @@ setup: needs $(NODE_MODULES) ## Install the Solidity toolchain into contracts/no
 .PHONY: fmt
 fmt: setup ## Format the Rust and the Solidity code.
 	cargo fmt --all
-	$(FORGE) fmt
+	$(FORGE) fmt src test bench
 
 .PHONY: check-fmt
 check-fmt: setup ## Check the formatting.
 	@$(STEP) 'Rust formatting' cargo fmt --all --check
-	@$(STEP) 'Solidity formatting' $(FORGE) fmt --check
+	@$(STEP) 'Solidity formatting' $(FORGE) fmt --check src test bench
 
 .PHONY: lint
 lint: setup ## Run clippy and Forge's linter; warnings are errors.
@@ -77,13 +79,21 @@ snapshot: setup ## Measure the gas of every action again and write contracts/sna
 check-gas: setup ## Check that the gas snapshots match the Solidity source.
 	@$(STEP) 'gas snapshots' contracts/tools/check-gas
 
+.PHONY: bench-gas
+bench-gas: setup ## Compare the gas of our calls with that of published contracts and with limits.
+	@$(STEP) 'gas beside published contracts' node contracts/tools/bench-gas.mjs
+
+.PHONY: slither
+slither: setup $(ANALYSERS) ## Analyse the contracts with Slither; contracts/slither.md explains what it may find.
+	@$(STEP) 'static analysis' node contracts/tools/slither.mjs
+
 .PHONY: doc
 doc: ## Build the Rust documentation; warnings are errors.
 	@RUSTDOCFLAGS='-D warnings' $(STEP) 'Rust documentation' cargo doc $(CARGO_FLAGS) --no-deps
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed.
-	rm -rf target contracts/out contracts/cache contracts/node_modules
+	rm -rf target contracts/out contracts/cache contracts/node_modules contracts/.venv
 
 .PHONY: needs
 needs:
@@ -91,4 +101,11 @@ needs:
 
 $(NODE_MODULES): contracts/package.json contracts/package-lock.json
 	@$(STEP) 'Solidity toolchain' npm --prefix contracts ci --no-progress --loglevel=error
+	@touch $@
+
+$(ANALYSERS): contracts/tools/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the analysers need Python 3.11 or newer")'
+	@rm -rf contracts/.venv
+	@$(STEP) 'analysers of the contracts' sh -c '$(PYTHON) -m venv contracts/.venv && \
+		contracts/.venv/bin/pip install --quiet --require-hashes --requirement contracts/tools/requirements.txt'
 	@touch $@
