@@ -1,27 +1,22 @@
-//! An account that sends transactions, and how the contracts' refusals are told.
+//! What comes of a transaction, and how the contracts' refusals are told.
 
 use std::fmt::Debug;
 
 use alloy::{
-    network::{EthereumWallet, TransactionBuilder},
     primitives::{Address, B256, Bytes},
-    providers::{DynProvider, Provider, ProviderBuilder},
-    rpc::{
-        client::RpcClient,
-        types::{TransactionReceipt, TransactionRequest},
-    },
-    signers::local::PrivateKeySigner,
-    sol_types::{SolCall, SolInterface},
+    sol_types::SolInterface,
     transports::{RpcError, TransportErrorKind},
 };
 
-use crate::bindings::{
-    Arena::ArenaErrors, ArenaToken::ArenaTokenErrors, Emission::EmissionErrors, Settlement::SettlementErrors,
-    Vault::VaultErrors,
+use crate::{
+    account::JournalError,
+    bindings::{
+        Arena::ArenaErrors, ArenaToken::ArenaTokenErrors, Emission::EmissionErrors,
+        Settlement::SettlementErrors, Vault::VaultErrors,
+    },
 };
 
-/// Most gas of one transaction on a chain with EIP-7825.
-const MOST_GAS: u64 = 16_777_216;
+pub use crate::account::Account;
 
 /// Why a call or a transaction had no effect.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +40,27 @@ pub enum ClientError {
         /// Where it was mined.
         block: u64,
     },
+    /// It was not mined before its deadline, and another one took its place that does nothing.
+    #[error("{action}: given up, since it was not mined before {deadline} (seconds since 1970)")]
+    Expired {
+        /// The function that was called.
+        action: String,
+        /// The chain's time from which it was of no use.
+        deadline: u64,
+    },
+    /// Under this name something else was sent before.
+    #[error("{action}: for {name} another transaction was mined before: {hash}")]
+    Conflict {
+        /// The function that was called.
+        action: String,
+        /// What it is for.
+        name: String,
+        /// What was sent before.
+        hash: B256,
+    },
+    /// What was to be sent could not be written down, so it was not sent.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The endpoint could not be reached or did not understand.
     #[error("{action}: the RPC endpoint answered: {source}")]
     Rpc {
@@ -69,6 +85,8 @@ impl ClientError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Rpc { source, .. } => !source.is_error_resp(),
+            // A full disk may be cleared.
+            Self::Journal(error) => matches!(error, JournalError::Io { .. } | JournalError::Database { .. }),
             _ => false,
         }
     }
@@ -119,87 +137,4 @@ pub struct Sent {
     pub gas: u64,
     /// The contract that it created.
     pub created: Option<Address>,
-}
-
-/// A key and an endpoint: signs, sends and waits, one transaction after the other.
-///
-/// The nonce is asked of the endpoint each time: a counter of our own would be wrong after a lost transaction.
-#[derive(Debug, Clone)]
-pub struct Account {
-    address: Address,
-    provider: DynProvider,
-}
-
-impl Account {
-    /// An account over an endpoint.
-    #[must_use]
-    pub fn new(rpc: RpcClient, signer: PrivateKeySigner) -> Self {
-        let address = signer.address();
-        let provider = ProviderBuilder::new()
-            .disable_recommended_fillers()
-            .with_gas_estimation()
-            .with_simple_nonce_management()
-            .fetch_chain_id()
-            .wallet(EthereumWallet::from(signer))
-            .connect_client(rpc)
-            .erased();
-        Self { address, provider }
-    }
-
-    /// The account's address.
-    #[must_use]
-    pub fn address(&self) -> Address {
-        self.address
-    }
-
-    /// A provider that signs with this account's key.
-    #[must_use]
-    pub fn provider(&self) -> &DynProvider {
-        &self.provider
-    }
-
-    /// Calls a contract's function in a transaction and waits until it is mined.
-    ///
-    /// # Errors
-    /// [`ClientError`]; nothing was mined if it is `Refused` or `Rpc`.
-    pub async fn send<C: SolCall>(&self, to: Address, call: &C) -> Result<Sent, ClientError> {
-        let action = C::SIGNATURE.split('(').next().unwrap_or_default();
-        self.transact(action, TransactionRequest::default().with_to(to).with_input(call.abi_encode())).await
-    }
-
-    /// Creates a contract and waits until it is mined.
-    ///
-    /// # Errors
-    /// As [`Account::send`].
-    pub async fn deploy(&self, name: &str, code: Bytes) -> Result<Sent, ClientError> {
-        self.transact(&format!("deploy {name}"), TransactionRequest::default().with_deploy_code(code)).await
-    }
-
-    async fn transact(&self, action: &str, request: TransactionRequest) -> Result<Sent, ClientError> {
-        let rpc = |source| ClientError::from_rpc(action, source);
-        let request = request.with_from(self.address);
-        // The state may move between the estimate and the block: a quarter more covers it, and unused gas is not paid.
-        let gas = self.provider.estimate_gas(request.clone()).await.map_err(rpc)?;
-        let request = request.with_gas_limit(gas.saturating_add(gas / 4).min(gas.max(MOST_GAS)));
-        let pending = self.provider.send_transaction(request).await.map_err(rpc)?;
-        let receipt = pending.get_receipt().await.map_err(|error| match error {
-            alloy::providers::PendingTransactionError::TransportError(source) => rpc(source),
-            other => ClientError::Answer { action: action.to_owned(), what: other.to_string() },
-        })?;
-        sent(action, &receipt)
-    }
-}
-
-fn sent(action: &str, receipt: &TransactionReceipt) -> Result<Sent, ClientError> {
-    let block = receipt.block_number.unwrap_or_default();
-    if !receipt.status() {
-        return Err(ClientError::Failed { action: action.to_owned(), hash: receipt.transaction_hash, block });
-    }
-    Ok(Sent {
-        action: action.to_owned(),
-        hash: receipt.transaction_hash,
-        block,
-        gas: receipt.gas_used,
-        created: receipt.contract_address,
-    })
 }

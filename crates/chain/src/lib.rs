@@ -1,5 +1,6 @@
 //! Contract bindings, deployment, client, events and the embedded chain.
 
+pub mod account;
 pub mod bindings;
 pub mod client;
 pub mod deploy;

@@ -1,0 +1,123 @@
+//! Transactions that are not mined: replaced with a higher fee, up to a cap and a deadline.
+
+use aiarena_chain::{
+    account::{Account, FeePolicy},
+    bindings::ArenaToken,
+    client::ClientError,
+};
+use alloy::{
+    primitives::{Address, U256},
+    providers::{Provider, ext::AnvilApi},
+    rpc::types::TransactionRequest,
+};
+
+use crate::world::{QUICK, World};
+
+#[tokio::test]
+async fn a_stuck_transaction_is_offered_more_up_to_the_cap() {
+    let world = World::new().await;
+    world.provider.anvil_set_auto_mine(false).await.unwrap();
+    let policy = FeePolicy { cap: 20_000_000, ..QUICK };
+    let journal = world.journal().await;
+    let account =
+        Account::with_journal(world.chain.rpc_client(), world.key.clone(), journal, policy).await.unwrap();
+    let stuck = world.mint(&account, 0);
+    let mined = async {
+        // Long enough for more raises than the cap allows.
+        tokio::time::sleep(QUICK.raise_after * 12).await;
+        let block = world.provider.get_block_by_number(alloy::eips::BlockNumberOrTag::Pending).full().await;
+        let fees: Vec<u128> = block
+            .unwrap()
+            .unwrap()
+            .transactions
+            .txns()
+            .map(|tx| alloy::consensus::Transaction::max_fee_per_gas(tx.inner.inner()))
+            .collect();
+        world.provider.evm_mine(None).await.unwrap();
+        fees
+    };
+    let (sent, fees) = tokio::join!(stuck, mined);
+    let sent = sent.unwrap();
+    assert_eq!((world.supply().await, world.nonce().await), (1, 2));
+    // The market asks 11 million wei: five raises by an eighth fit below the cap.
+    assert!(fees.len() == 1 && fees[0] > 18_000_000 && fees[0] <= 20_000_000, "{fees:?}");
+    let receipt = world.provider.get_transaction_receipt(sent.hash).await.unwrap().unwrap();
+    assert!(receipt.status());
+}
+
+#[tokio::test]
+async fn after_its_deadline_it_makes_way_without_effect() {
+    let world = World::new().await;
+    world.provider.anvil_set_auto_mine(false).await.unwrap();
+    let account = world.account(world.chain.rpc_client(), None).await;
+    let now = world.dev().await.now().await.unwrap();
+    let call = ArenaToken::mintCall { to: Address::repeat_byte(1), amount: U256::from(1) };
+    let late = account.send_once("late".to_owned(), now, world.token, &call);
+    let mine = async {
+        tokio::time::sleep(QUICK.raise_after * 3).await;
+        world.provider.evm_mine(None).await.unwrap();
+    };
+    let (result, ()) = tokio::join!(late, mine);
+    assert!(matches!(result, Err(ClientError::Expired { .. })), "{result:?}");
+    assert_eq!(
+        (world.supply().await, world.nonce().await),
+        (0, 2),
+        "the nonce was used by a transfer of nothing"
+    );
+    world.provider.anvil_set_auto_mine(true).await.unwrap();
+    // The name is free again: it had no effect.
+    world.mint(&account, 0).await.unwrap();
+    account.send_once("late".to_owned(), u64::MAX, world.token, &call).await.unwrap();
+    assert_eq!((world.supply().await, world.nonce().await), (2, 4));
+}
+
+#[tokio::test]
+async fn what_a_reorganisation_undid_is_sent_again() {
+    let world = World::new().await;
+    let account = world.account(world.chain.rpc_client(), None).await;
+    let snapshot = world.provider.anvil_snapshot().await.unwrap();
+    for number in 0..3 {
+        world.mint(&account, number).await.unwrap();
+    }
+    assert_eq!(world.supply().await, 7);
+    assert!(world.provider.anvil_revert(snapshot).await.unwrap());
+    assert_eq!(world.supply().await, 0, "the branch is gone");
+    let head = world.provider.get_block_number().await.unwrap();
+    account.confirm(head, 10).await.unwrap();
+    assert_eq!((world.supply().await, world.nonce().await), (7, 4));
+    // Deep enough, it is looked at no more.
+    account.confirm(head + 100, 10).await.unwrap();
+    for number in 0..3 {
+        world.mint(&account, number).await.unwrap();
+    }
+    assert_eq!((world.supply().await, world.nonce().await), (7, 4));
+}
+
+#[tokio::test]
+async fn a_key_that_is_used_elsewhere_wastes_nothing() {
+    let world = World::new().await;
+    world.provider.anvil_set_auto_mine(false).await.unwrap();
+    let account = world.account(world.chain.rpc_client(), None).await;
+    let ours = world.mint(&account, 0);
+    let theirs = async {
+        tokio::time::sleep(QUICK.raise_after / 4).await;
+        // The same nonce at a much higher fee, as another wallet with the key would send it.
+        let wallet = alloy::network::EthereumWallet::from(world.key.clone());
+        let other =
+            alloy::providers::ProviderBuilder::new().wallet(wallet).connect_client(world.chain.rpc_client());
+        let request = TransactionRequest {
+            nonce: Some(1),
+            max_fee_per_gas: Some(900_000_000),
+            max_priority_fee_per_gas: Some(900_000_000),
+            to: Some(Address::repeat_byte(9).into()),
+            gas: Some(21_000),
+            ..Default::default()
+        };
+        let _pending = other.send_transaction(request).await.unwrap();
+        world.provider.anvil_set_auto_mine(true).await.unwrap();
+        world.provider.evm_mine(None).await.unwrap();
+    };
+    let (sent, ()) = tokio::join!(ours, theirs);
+    sent.unwrap();
+    assert_eq!((world.supply().await, world.nonce().await), (1, 3), "signed again with the next nonce");
+}
