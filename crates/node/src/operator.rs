@@ -1,18 +1,20 @@
 //! Executes plans: one operator, its key, its store and its work so far.
 
+use std::time::Duration;
+
 use aiarena_chain::{
+    account::JournalError,
     bindings::Arena,
     client::{Account, ClientError, Sent},
     deploy::Deployment,
-    ledger::{Clock, Ledger, Offence, Task},
+    ledger::{Clock, Ledger, Offence, Phase, Task},
 };
 use aiarena_mechanism::{Score, commitment};
-use aiarena_ml::Dataset;
+use aiarena_ml::{Dataset, MAX_ARTIFACT_BYTES};
 use aiarena_store::{ContentHash, FolderStore};
 use alloy::{
     primitives::{Address, B256, Bytes, U256},
-    rpc::client::RpcClient,
-    signers::local::PrivateKeySigner,
+    sol_types::SolCall,
 };
 use tracing::{debug, info};
 
@@ -33,6 +35,9 @@ pub enum OperatorError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] aiarena_store::Error),
+    /// What was prepared could not be written down or read back.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// Training failed.
     #[error("training failed: {0}")]
     Training(String),
@@ -57,11 +62,11 @@ impl OperatorError {
 
 /// Makes the artifact that a node submits in an epoch.
 pub trait Trainer: Send {
-    /// The artifact's bytes, or `None` if there is nothing to submit.
+    /// The artifact's bytes, or `None` if there is nothing to submit. After `time_left` it is of no use.
     ///
     /// # Errors
     /// A text that says what failed.
-    fn train(&mut self, epoch: u32, task: &Task) -> Result<Option<Vec<u8>>, String>;
+    fn train(&mut self, epoch: u32, task: &Task, time_left: Duration) -> Result<Option<Vec<u8>>, String>;
 }
 
 /// What a validator says of what it found. The honest one says just that.
@@ -94,17 +99,27 @@ pub enum Duty {
 }
 
 /// An operator of one task.
+///
+/// With an account that has a journal, what it prepared is on disk before it commits to it, and found again by the process
+/// that takes its place.
 pub struct Operator {
     account: Account,
     salts: Salts,
     deployment: Deployment,
     task: u64,
-    store: FolderStore,
+    stores: Shelves,
     duty: Duty,
     prepared: Option<Prepared>,
-    /// The prepared artifact, which nobody else may see before it is opened.
-    artifact: Vec<u8>,
     sheet: Option<Sheet>,
+}
+
+/// Where an operator keeps artifacts.
+#[derive(Debug, Clone)]
+pub struct Shelves {
+    /// Its own ones, which nobody else may see before they are opened.
+    pub drafts: FolderStore,
+    /// Those that were opened, its own and others'.
+    pub public: FolderStore,
 }
 
 /// Shows neither key nor work.
@@ -115,29 +130,17 @@ impl std::fmt::Debug for Operator {
 }
 
 impl Operator {
-    /// An operator with a key, over an endpoint.
+    /// An operator of `task` with its account and the salts of the same key.
     #[must_use]
     pub fn new(
-        rpc: RpcClient,
-        signer: PrivateKeySigner,
+        account: Account,
+        salts: Salts,
         deployment: Deployment,
         task: u64,
-        store: FolderStore,
+        stores: Shelves,
         duty: Duty,
     ) -> Self {
-        let salts = Salts::new(&signer, deployment.chain_id, deployment.arena);
-        let account = Account::new(rpc, signer);
-        Self {
-            account,
-            salts,
-            deployment,
-            task,
-            store,
-            duty,
-            prepared: None,
-            artifact: Vec::new(),
-            sheet: None,
-        }
+        Self { account, salts, deployment, task, stores, duty, prepared: None, sheet: None }
     }
 
     /// The operator's address.
@@ -146,10 +149,50 @@ impl Operator {
         self.account.address()
     }
 
+    /// Its task's number.
+    #[must_use]
+    pub fn task(&self) -> u64 {
+        self.task
+    }
+
     /// Its account.
     #[must_use]
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// Finds what a process before this one prepared. Does nothing without a journal.
+    ///
+    /// # Errors
+    /// [`OperatorError::Journal`].
+    pub async fn recall(&mut self) -> Result<(), OperatorError> {
+        let Some(journal) = self.account.journal() else { return Ok(()) };
+        // What does not parse was written by another version; it is made anew.
+        let read = |bytes: Option<Vec<u8>>| bytes.unwrap_or_default();
+        self.prepared = serde_json::from_slice(&read(journal.recall(&self.key("prepared")).await?)).ok();
+        self.sheet = serde_json::from_slice(&read(journal.recall(&self.key("sheet")).await?)).ok();
+        Ok(())
+    }
+
+    /// Writes down what is prepared. Does nothing without a journal.
+    ///
+    /// # Errors
+    /// [`OperatorError::Journal`].
+    pub async fn keep(&self) -> Result<(), OperatorError> {
+        let Some(journal) = self.account.journal() else { return Ok(()) };
+        let prepared = self.prepared.as_ref().map(serde_json::to_vec).transpose();
+        let sheet = self.sheet.as_ref().map(serde_json::to_vec).transpose();
+        for (what, value) in [("prepared", prepared), ("sheet", sheet)] {
+            let value = value.map_err(|error| impossible("keep", &error.to_string()))?;
+            if let Some(value) = value {
+                journal.remember(&self.key(what), &value).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn key(&self, what: &str) -> String {
+        format!("task {} {what}", self.task)
     }
 
     /// What it sees now; `None` if its task does not exist.
@@ -169,22 +212,31 @@ impl Operator {
     ///
     /// # Errors
     /// [`OperatorError`]. What was done before stays as it was.
-    pub fn work(&mut self, action: &Action, ledger: &Ledger, data: &Dataset) -> Result<(), OperatorError> {
+    pub fn work(
+        &mut self,
+        action: &Action,
+        ledger: &Ledger,
+        now: u64,
+        data: &Dataset,
+    ) -> Result<(), OperatorError> {
         let task = ledger.tasks.get(&self.task).ok_or_else(|| impossible("work", "there is no such task"))?;
         match action {
-            Action::Train { epoch } => self.train(*epoch, task),
+            Action::Train { epoch } => {
+                let left = ledger.clock.start(*epoch, Phase::Disclose).saturating_sub(now);
+                self.train(*epoch, task, Duration::from_secs(left))
+            }
             Action::Score { epoch } => self.score(*epoch, task, &ledger.clock, data),
             _ => Err(impossible("work", "it is a transaction")),
         }
     }
 
-    fn train(&mut self, epoch: u32, task: &Task) -> Result<(), OperatorError> {
+    fn train(&mut self, epoch: u32, task: &Task, time_left: Duration) -> Result<(), OperatorError> {
         let Duty::Node(trainer) = &mut self.duty else {
             return Err(impossible("train", "a validator does not"));
         };
-        let artifact = trainer.train(epoch, task).map_err(OperatorError::Training)?;
-        let content_hash = artifact.as_deref().map(|bytes| B256::from(ContentHash::of(bytes).0));
-        self.artifact = artifact.unwrap_or_default();
+        let artifact = trainer.train(epoch, task, time_left).map_err(OperatorError::Training)?;
+        let hash = artifact.map(|bytes| self.stores.drafts.put(&bytes)).transpose()?;
+        let content_hash = hash.map(|hash| B256::from(hash.0));
         self.prepared = Some(Prepared { epoch, content_hash });
         Ok(())
     }
@@ -197,7 +249,7 @@ impl Operator {
             return Err(impossible("score", "a node does not"));
         };
         let rows = slice_of(flight, data.evaluation.len(), *slice);
-        let mut judge = Judge::new(task, data, &self.store);
+        let mut judge = Judge::new(task, data, &self.stores.public);
         let found: Vec<(Address, Verdict)> = places
             .iter()
             .filter_map(|place| flight.entries.get(*place as usize))
@@ -217,54 +269,34 @@ impl Operator {
     /// [`OperatorError`].
     pub async fn send(&self, action: &Action, ledger: &Ledger) -> Result<Sent, OperatorError> {
         let task = ledger.tasks.get(&self.task).ok_or_else(|| impossible("send", "there is no such task"))?;
-        let arena = self.deployment.arena;
         let number = U256::from(self.task);
-        let account = &self.account;
         let sent = match action {
             Action::Train { .. } | Action::Score { .. } => {
                 return Err(impossible("send", "it is work on this machine"));
             }
             Action::CommitSubmission { epoch, content_hash } => {
-                let salt = self.salts.salt(Purpose::Submission, self.task, *epoch);
-                let commitment = commitment::submission(
-                    self.deployment.chain_id,
-                    arena,
-                    number,
-                    *epoch,
-                    self.address(),
-                    *content_hash,
-                    salt,
-                );
-                account.send(arena, &Arena::commitSubmissionCall { task: number, commitment }).await?
+                self.keep().await?;
+                let commitment = self.submission_commitment(*epoch, *content_hash);
+                let call = Arena::commitSubmissionCall { task: number, commitment };
+                self.once(&call, *epoch, ledger.clock.start(*epoch, Phase::Disclose)).await?
             }
             Action::OpenSubmission { epoch, content_hash } => {
                 // Not before: whoever saw it in Submit could commit to it first.
-                self.store.put(&self.artifact)?;
+                let hash = ContentHash(content_hash.0);
+                self.stores.public.put(&self.stores.drafts.get(hash, MAX_ARTIFACT_BYTES as u64)?)?;
                 let call = Arena::openSubmissionCall {
                     task: number,
                     contentHash: *content_hash,
                     salt: self.salts.salt(Purpose::Submission, self.task, *epoch),
-                    uri: ContentHash(content_hash.0).uri(),
+                    uri: hash.uri(),
                 };
-                account.send(arena, &call).await?
+                self.once(&call, *epoch, ledger.clock.start(*epoch, Phase::Seed)).await?
             }
-            Action::Evict { node } => {
-                account.send(arena, &Arena::evictCall { task: number, node: *node }).await?
-            }
-            Action::DrawSeed => account.send(arena, &Arena::drawSeedCall { task: number }).await?,
             Action::CommitScores { epoch } => {
-                let flight = flight_of(task, *epoch)?;
-                let commitment = commitment::scores(
-                    self.deployment.chain_id,
-                    arena,
-                    number,
-                    *epoch,
-                    self.address(),
-                    self.salts.salt(Purpose::Scores, self.task, *epoch),
-                    flight.seed,
-                    &words(&self.sheet(*epoch)?.scores),
-                );
-                account.send(arena, &Arena::commitScoresCall { task: number, commitment }).await?
+                self.keep().await?;
+                let commitment = self.scores_commitment(*epoch, flight_of(task, *epoch)?.seed)?;
+                let call = Arena::commitScoresCall { task: number, commitment };
+                self.once(&call, *epoch, ledger.clock.start(*epoch, Phase::Reveal)).await?
             }
             Action::RevealScores { epoch } => {
                 let call = Arena::revealScoresCall {
@@ -272,41 +304,77 @@ impl Operator {
                     salt: self.salts.salt(Purpose::Scores, self.task, *epoch),
                     scores: words(&self.sheet(*epoch)?.scores),
                 };
-                account.send(arena, &call).await?
+                self.once(&call, *epoch, ledger.clock.start(*epoch, Phase::Settle)).await?
             }
+            Action::Evict { node } => self.anyones(&Arena::evictCall { task: number, node: *node }).await?,
+            Action::DrawSeed => self.anyones(&Arena::drawSeedCall { task: number }).await?,
             Action::Tally { counts } => {
                 let tallies: Vec<Arena::Tally> = counts.iter().map(tally).collect();
-                account.send(arena, &Arena::tallyCall::from((number, tallies))).await?
+                self.anyones(&Arena::tallyCall::from((number, tallies))).await?
             }
             Action::TallyPart { part } => {
-                account.send(arena, &Arena::tallyPartCall::from((number, tally(part)))).await?
+                self.anyones(&Arena::tallyPartCall::from((number, tally(part)))).await?
             }
-            Action::Rank { order } => {
-                account.send(arena, &Arena::rankCall::from((number, order.clone()))).await?
-            }
+            Action::Rank { order } => self.anyones(&Arena::rankCall::from((number, order.clone()))).await?,
             Action::PayNodes { from, count, order } => {
                 let arguments = (number, U256::from(*from), U256::from(*count), order.clone());
-                account.send(arena, &Arena::payNodesCall::from(arguments)).await?
+                self.anyones(&Arena::payNodesCall::from(arguments)).await?
             }
             Action::Weigh { from, count } => {
                 let arguments = (number, U256::from(*from), U256::from(*count));
-                account.send(arena, &Arena::weighCall::from(arguments)).await?
+                self.anyones(&Arena::weighCall::from(arguments)).await?
             }
             Action::PayValidators { from, count } => {
                 let arguments = (number, U256::from(*from), U256::from(*count));
-                account.send(arena, &Arena::payValidatorsCall::from(arguments)).await?
+                self.anyones(&Arena::payValidatorsCall::from(arguments)).await?
             }
             Action::Report { validator, offence: Offence::Unrevealed } => {
-                let call = Arena::reportUnrevealedCall { task: number, validator: *validator };
-                account.send(arena, &call).await?
+                self.anyones(&Arena::reportUnrevealedCall { task: number, validator: *validator }).await?
             }
             Action::Report { validator, offence: Offence::Silent } => {
-                let call = Arena::reportSilentCall { task: number, validator: *validator };
-                account.send(arena, &call).await?
+                self.anyones(&Arena::reportSilentCall { task: number, validator: *validator }).await?
             }
         };
         info!(operator = %self.address(), action = sent.action, gas = sent.gas, block = sent.block, "mined");
         Ok(sent)
+    }
+
+    /// A call of the operator's own, which has its effect once in an epoch, and none after its deadline.
+    async fn once<C: SolCall>(&self, call: &C, epoch: u32, deadline: u64) -> Result<Sent, ClientError> {
+        let function = C::SIGNATURE.split('(').next().unwrap_or_default();
+        let arena = self.deployment.arena;
+        let name = format!("{function} of arena {arena}, task {}, epoch {epoch}", self.task);
+        self.account.send_once(name, deadline, arena, call).await
+    }
+
+    /// A call that anyone may make. What is left to do is planned again from the chain, so it needs no name.
+    async fn anyones<C: SolCall>(&self, call: &C) -> Result<Sent, ClientError> {
+        self.account.send(self.deployment.arena, call).await
+    }
+
+    fn submission_commitment(&self, epoch: u32, content_hash: B256) -> B256 {
+        commitment::submission(
+            self.deployment.chain_id,
+            self.deployment.arena,
+            U256::from(self.task),
+            epoch,
+            self.address(),
+            content_hash,
+            self.salts.salt(Purpose::Submission, self.task, epoch),
+        )
+    }
+
+    fn scores_commitment(&self, epoch: u32, seed: B256) -> Result<B256, OperatorError> {
+        Ok(commitment::scores(
+            self.deployment.chain_id,
+            self.deployment.arena,
+            U256::from(self.task),
+            epoch,
+            self.address(),
+            self.salts.salt(Purpose::Scores, self.task, epoch),
+            seed,
+            &words(&self.sheet(epoch)?.scores),
+        ))
     }
 
     fn sheet(&self, epoch: u32) -> Result<&Sheet, OperatorError> {

@@ -2,6 +2,7 @@
 
 use aiarena_chain::ledger::{Clock, Flight, Offence, Phase, Role, Stage, Task};
 use alloy::primitives::{Address, B256};
+use serde::{Deserialize, Serialize};
 
 use crate::settlement::{Count, Settling};
 
@@ -13,7 +14,7 @@ pub const BATCH: usize = 64;
 pub const SCORES: usize = 1_000;
 
 /// A submission that is ready to be committed and opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepared {
     /// The epoch for which it was trained.
     pub epoch: u32,
@@ -22,7 +23,7 @@ pub struct Prepared {
 }
 
 /// Scores that are ready to be committed and revealed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sheet {
     /// The epoch that was scored.
     pub epoch: u32,

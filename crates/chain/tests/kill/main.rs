@@ -99,13 +99,13 @@ async fn parent() {
         let nonce = provider.get_transaction_count(key().address()).await.unwrap();
         assert_eq!(nonce, 1 + u64::from(MINTS), "killed after step {nth}, {last}: no nonce was wasted");
         if first.status.success() {
+            let all = ["Intended", "Signed", "Sent", "Mined", "Final"];
+            assert!(all.iter().all(|step| killed_after.iter().any(|seen| seen == step)), "{killed_after:?}");
             println!(
                 "test kill: {} processes killed, the steps before: {killed_after:?} ... ok",
                 killed_after.len()
             );
             println!("\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
-            let all = ["Intended", "Signed", "Sent", "Mined", "Final"];
-            assert!(all.iter().all(|step| killed_after.iter().any(|seen| seen == step)), "{killed_after:?}");
             return;
         }
         killed_after.push(last);

@@ -1,6 +1,6 @@
 //! How the demo's nodes train and how its validators report: honestly and otherwise.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aiarena_chain::ledger::Task;
 use aiarena_mechanism::Score;
@@ -30,7 +30,7 @@ impl HonestTrainer {
 }
 
 impl Trainer for HonestTrainer {
-    fn train(&mut self, epoch: u32, _task: &Task) -> Result<Option<Vec<u8>>, String> {
+    fn train(&mut self, epoch: u32, _task: &Task, _: Duration) -> Result<Option<Vec<u8>>, String> {
         let mut config = self.skill.training.clone();
         let start = match self.model.take() {
             None => Model::init(self.skill.architecture.clone(), &config.seed),
@@ -69,7 +69,7 @@ impl Copier {
 const COPY_NOISE: f64 = 0.01;
 
 impl Trainer for Copier {
-    fn train(&mut self, _epoch: u32, task: &Task) -> Result<Option<Vec<u8>>, String> {
+    fn train(&mut self, _epoch: u32, task: &Task, _: Duration) -> Result<Option<Vec<u8>>, String> {
         // Nothing is disclosed before the first epoch's Disclose.
         let Some(last) = task.settled.last() else { return Ok(None) };
         let Some(best) = last.outcome.nodes.first() else { return Ok(None) };
@@ -91,7 +91,7 @@ impl Trainer for Copier {
 pub struct Malformer;
 
 impl Trainer for Malformer {
-    fn train(&mut self, epoch: u32, _task: &Task) -> Result<Option<Vec<u8>>, String> {
+    fn train(&mut self, epoch: u32, _task: &Task, _: Duration) -> Result<Option<Vec<u8>>, String> {
         let mut bytes = Model::init(aiarena_ml::Architecture::linear(), &[7; 32]).to_bytes();
         match epoch % 3 {
             // A header that promises more than the file holds.

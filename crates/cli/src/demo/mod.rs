@@ -20,7 +20,7 @@ use aiarena_chain::{
     ledger::{Phase, Task},
 };
 use aiarena_ml::Dataset;
-use aiarena_node::judge::Verdict;
+use aiarena_node::{judge::Verdict, operator::Shelves};
 use aiarena_store::FolderStore;
 use alloy::primitives::{Address, U256, address};
 use anyhow::{Context, Result};
@@ -80,6 +80,9 @@ pub async fn run(options: &DemoOptions, ui: &Ui) -> Result<Report> {
     let population = Population::new(options.seed, options.size)?;
     let (folder, _temporary) = folder(options.keep.as_deref())?;
     let store = FolderStore::open(folder.join(ARTIFACTS_FOLDER), STORE_LIMIT)?;
+    let drafts = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let shelves =
+        Shelves { drafts: FolderStore::open(drafts.path(), STORE_LIMIT)?, public: store.clone() };
     let data = Arc::new(Dataset::embedded());
 
     ui.title("Deploying the contracts, staking and delegating");
@@ -94,7 +97,7 @@ pub async fn run(options: &DemoOptions, ui: &Ui) -> Result<Report> {
     ui.step(&format!("arena {}", stage.deployment.arena));
     watch.lap("setup");
 
-    let mut actors = play::actors(&population, &stage, &store, &data, options.seed);
+    let mut actors = play::actors(&population, &stage, &shelves, &data, options.seed);
     for epoch in 1..=options.epochs {
         ui.title(&format!("Epoch {epoch} of {}", options.epochs));
         // Early enough for the withdrawal to fall due right after the last epoch.

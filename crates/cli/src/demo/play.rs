@@ -4,15 +4,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aiarena_chain::{
     bindings::Vault,
+    deploy::Deployment,
     ledger::{Ledger, Phase},
 };
 use aiarena_ml::Dataset;
 use aiarena_node::{
-    operator::{Duty, Honest, Operator, Reporter, Trainer},
+    operator::{Duty, Honest, Operator, Reporter, Shelves, Trainer},
     plan::{Action, plan},
+    salt::Salts,
 };
-use aiarena_store::FolderStore;
-use alloy::primitives::U256;
+use alloy::{primitives::U256, signers::local::PrivateKeySigner};
 use anyhow::{Context, Result, bail};
 
 use super::{
@@ -38,18 +39,19 @@ const MOST_ROUNDS: usize = 100;
 pub fn actors(
     population: &Population,
     stage: &Stage,
-    store: &FolderStore,
+    shelves: &Shelves,
     data: &Arc<Dataset>,
     seed: u64,
 ) -> Vec<Actor> {
-    let operator = |signer: &alloy::signers::local::PrivateKeySigner, duty| {
-        let rpc = stage.dev.rpc().clone();
-        Operator::new(rpc, signer.clone(), stage.deployment, TASK, store.clone(), duty)
+    let Deployment { chain_id, arena, .. } = stage.deployment;
+    let operator = |signer: &PrivateKeySigner, duty| {
+        let salts = Salts::new(signer, chain_id, arena);
+        Operator::new(stage.account(signer), salts, stage.deployment, TASK, shelves.clone(), duty)
     };
     let nodes = population.nodes.iter().map(|node| {
         let trainer: Box<dyn Trainer> = match &node.kind {
             NodeKind::Honest(skill) => Box::new(HonestTrainer::new(skill.clone(), data.clone())),
-            NodeKind::Copier => Box::new(Copier::new(store.clone(), derive(seed, "noise", 0))),
+            NodeKind::Copier => Box::new(Copier::new(shelves.public.clone(), derive(seed, "noise", 0))),
             NodeKind::Malformed => Box::new(Malformer),
         };
         Actor {
@@ -163,7 +165,7 @@ fn work(
     epoch: u32,
     ui: &Ui,
 ) -> Result<Option<&'static str>> {
-    let ledger: &Ledger = stage.follower.ledger();
+    let (ledger, now): (&Ledger, u64) = (stage.follower.ledger(), stage.follower.now());
     let mut jobs: Vec<(&mut Actor, Action)> = Vec::new();
     for actor in actors.iter_mut() {
         let local = actor.plan(stage).into_iter().find(Action::is_local);
@@ -188,7 +190,7 @@ fn work(
                 loop {
                     let job = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
                     let Some((actor, action)) = job else { break };
-                    if let Err(error) = actor.operator.work(&action, ledger, data) {
+                    if let Err(error) = actor.operator.work(&action, ledger, now, data) {
                         let error = anyhow::Error::new(error).context(actor.name.clone());
                         failures.lock().unwrap_or_else(PoisonError::into_inner).push(error);
                     }
