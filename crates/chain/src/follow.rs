@@ -140,6 +140,12 @@ impl Follower {
         self.now
     }
 
+    /// Number of the newest block read.
+    #[must_use]
+    pub fn head(&self) -> u64 {
+        self.next_block.saturating_sub(1)
+    }
+
     /// What is followed.
     #[must_use]
     pub fn deployment(&self) -> &Deployment {

@@ -1,5 +1,7 @@
-//! Training nodes and validators: what to do is a pure function of what they see; one executor does it.
+//! Training nodes and validators: what to do is a pure function of what they see; one executor does it, and a daemon keeps it
+//! going.
 
+pub mod daemon;
 pub mod judge;
 pub mod operator;
 pub mod plan;

@@ -140,6 +140,28 @@ pub enum Action {
 }
 
 impl Action {
+    /// Its name in logs and metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Train { .. } => "train",
+            Self::CommitSubmission { .. } => "commit_submission",
+            Self::OpenSubmission { .. } => "open_submission",
+            Self::Evict { .. } => "evict",
+            Self::DrawSeed => "draw_seed",
+            Self::Score { .. } => "score",
+            Self::CommitScores { .. } => "commit_scores",
+            Self::RevealScores { .. } => "reveal_scores",
+            Self::Tally { .. } => "tally",
+            Self::TallyPart { .. } => "tally_part",
+            Self::Rank { .. } => "rank",
+            Self::PayNodes { .. } => "pay_nodes",
+            Self::Weigh { .. } => "weigh",
+            Self::PayValidators { .. } => "pay_validators",
+            Self::Report { .. } => "report",
+        }
+    }
+
     /// Whether it is work on the operator's own machine, without a transaction.
     #[must_use]
     pub fn is_local(&self) -> bool {

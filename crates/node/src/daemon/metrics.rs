@@ -1,0 +1,93 @@
+//! What an operator's dashboard shows.
+
+use std::time::Duration;
+
+use aiarena_chain::ledger::{Flight, Ledger, Role, Task};
+use alloy::primitives::{Address, U256};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+use crate::settlement::assigned;
+
+/// Says what each number means.
+pub(super) fn describe() {
+    describe_gauge!("aiarena_head_block", "Newest block that was read");
+    describe_gauge!("aiarena_chain_time_seconds", "Time of that block, in seconds since 1970");
+    describe_counter!("aiarena_transactions_total", "Mined transactions, by action");
+    describe_counter!("aiarena_gas_total", "Gas of mined transactions, by action");
+    describe_counter!("aiarena_failures_total", "What failed and was tried again, by kind");
+    describe_histogram!("aiarena_work_seconds", "Duration of training and of scoring");
+    describe_gauge!("aiarena_transactions_waiting", "Transactions that were signed and are not mined");
+    describe_gauge!("aiarena_operators_working", "Operators that train or score at the moment");
+    describe_gauge!(
+        "aiarena_rewards_tokens",
+        "Rewards of the operator's pool since the task began, in tokens"
+    );
+    describe_gauge!("aiarena_claimable_tokens", "What the operator may claim, in tokens");
+    describe_gauge!("aiarena_stake_tokens", "The operator's own stake, in tokens");
+    describe_gauge!("aiarena_deadlines_met", "Drawn epochs in which the operator did what it owed");
+    describe_gauge!("aiarena_deadlines_missed", "Drawn epochs in which it did not");
+}
+
+pub(super) fn sent(action: &'static str, gas: u64) {
+    counter!("aiarena_transactions_total", "action" => action).increment(1);
+    counter!("aiarena_gas_total", "action" => action).increment(gas);
+}
+
+pub(super) fn failed(kind: &'static str) {
+    counter!("aiarena_failures_total", "kind" => kind).increment(1);
+}
+
+pub(super) fn worked(action: &'static str, time: Duration) {
+    histogram!("aiarena_work_seconds", "action" => action).record(time);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for a dashboard")]
+pub(super) fn queues(unresolved: u64, working: usize) {
+    gauge!("aiarena_transactions_waiting").set(unresolved as f64);
+    gauge!("aiarena_operators_working").set(working as f64);
+}
+
+/// What follows from the chain: it is right after a restart, too.
+#[expect(clippy::cast_precision_loss, reason = "for a dashboard")]
+pub(super) fn looked(ledger: &Ledger, me: Address, head: u64, now: u64) {
+    gauge!("aiarena_head_block").set(head as f64);
+    gauge!("aiarena_chain_time_seconds").set(now as f64);
+    for task in ledger.tasks.values() {
+        let Some(pool) = task.pools.get(&me) else { continue };
+        let label = task.number.to_string();
+        let outcomes = task.settled.iter().map(|flight| &flight.outcome);
+        let payments = outcomes.flat_map(|outcome| outcome.nodes.iter().chain(&outcome.validators));
+        let rewards = payments
+            .filter(|payment| payment.operator == me)
+            .fold(U256::ZERO, |sum, payment| sum.saturating_add(payment.with_delegation));
+        gauge!("aiarena_rewards_tokens", "task" => label.clone()).set(tokens(rewards));
+        let claimable = pool.claimable(me, me).unwrap_or_default();
+        gauge!("aiarena_claimable_tokens", "task" => label.clone()).set(tokens(claimable));
+        gauge!("aiarena_stake_tokens", "task" => label.clone()).set(tokens(pool.stakes.latest().0));
+        let (met, missed) = deadlines(task, pool.role, me);
+        gauge!("aiarena_deadlines_met", "task" => label.clone()).set(met as f64);
+        gauge!("aiarena_deadlines_missed", "task" => label).set(missed as f64);
+    }
+}
+
+/// Settled epochs in which an operator did, and did not do, what it owed: a validator to reveal, a node to be listed.
+fn deadlines(task: &Task, role: Role, me: Address) -> (u64, u64) {
+    let did = |flight: &&Flight| match role {
+        Role::Validator => flight.reveals.contains_key(&me),
+        Role::Node => flight.entries.iter().any(|entry| entry.node == me),
+    };
+    let owed = |flight: &&Flight| {
+        let eligible = task.stake_at(me, flight.epoch).0 >= task.minimum(role);
+        eligible && (role == Role::Node || assigned(task, flight, me).is_ok_and(|places| !places.is_empty()))
+    };
+    let (mut met, mut missed) = (0, 0);
+    for flight in task.settled.iter().filter(owed) {
+        if did(&flight) { met += 1 } else { missed += 1 }
+    }
+    (met, missed)
+}
+
+/// Whole tokens of 18 decimals, for a dashboard.
+fn tokens(amount: U256) -> f64 {
+    f64::from(amount) / 1e18
+}

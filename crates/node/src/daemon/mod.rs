@@ -1,0 +1,273 @@
+//! A process that takes part for months: reads the chain, plans, works and sends, until it is told to stop.
+
+mod metrics;
+mod turns;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use aiarena_chain::{
+    client::{Account, ClientError},
+    follow::{FollowError, Follower},
+};
+use aiarena_ml::Dataset;
+use tokio::{sync::watch, task::JoinHandle, time::Instant};
+use tracing::{debug, error, info, warn};
+
+use self::turns::Turns;
+use crate::{
+    operator::{Operator, OperatorError},
+    plan::{Action, plan},
+};
+
+/// For how long a transaction that is on its way is waited for after the daemon was told to stop. It is in the journal.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// How a daemon goes about its work.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Time between two looks at the chain.
+    pub poll: Duration,
+    /// Blocks on top of a block after which it is taken to stay.
+    pub confirmations: u64,
+    /// Seconds of the chain's time that one validator leaves the one before it for what anyone may do.
+    pub turn_secs: u64,
+}
+
+/// Why a daemon ended by itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DaemonError {
+    /// The history cannot be followed.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
+    /// The account cannot send.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Somebody else's task, or none.
+    #[error("there is no task {0} in this arena")]
+    NoTask(u64),
+    /// Work on this machine ended in a way that its code does not foresee.
+    #[error("the work on task {task} broke off: {why}")]
+    Broken {
+        /// The task.
+        task: u64,
+        /// How.
+        why: String,
+    },
+}
+
+/// How a daemon is, for those who watch it.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// The newest block that was read.
+    head: AtomicU64,
+    /// Whether the last look at the chain succeeded.
+    reading: AtomicBool,
+}
+
+impl Health {
+    /// The newest block that was read; `None` while the chain cannot be read.
+    #[must_use]
+    pub fn head(&self) -> Option<u64> {
+        self.reading.load(Ordering::Relaxed).then(|| self.head.load(Ordering::Relaxed))
+    }
+}
+
+/// An operator, at hand or at work.
+enum Seat {
+    Idle(Box<Operator>),
+    /// It trains or scores in a thread of its own, and does nothing else meanwhile.
+    Working(JoinHandle<(Box<Operator>, Result<(), OperatorError>)>),
+}
+
+/// A daemon: one account, and an operator for each of its tasks.
+pub struct Daemon {
+    follower: Follower,
+    account: Account,
+    seats: BTreeMap<u64, (Seat, Arc<Dataset>)>,
+    turns: Turns,
+    pace: Pace,
+    health: Arc<Health>,
+}
+
+impl std::fmt::Debug for Daemon {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Daemon").field("account", &self.account.address()).finish_non_exhaustive()
+    }
+}
+
+impl Daemon {
+    /// A daemon over an account and the state that `follower` has read.
+    #[must_use]
+    pub fn new(follower: Follower, account: Account, pace: Pace) -> Self {
+        metrics::describe();
+        let turns = Turns::new(account.address(), pace.turn_secs);
+        Self { follower, account, seats: BTreeMap::new(), turns, pace, health: Arc::default() }
+    }
+
+    /// Adds an operator, with the data on which it scores.
+    ///
+    /// # Errors
+    /// [`DaemonError::NoTask`]; or the journal cannot be read.
+    pub async fn add(&mut self, mut operator: Operator, data: Arc<Dataset>) -> Result<(), DaemonError> {
+        let task = operator.task();
+        if !self.follower.ledger().tasks.contains_key(&task) {
+            return Err(DaemonError::NoTask(task));
+        }
+        operator.recall().await?;
+        self.seats.insert(task, (Seat::Idle(Box::new(operator)), data));
+        Ok(())
+    }
+
+    /// How it is, also while it runs.
+    #[must_use]
+    pub fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.health)
+    }
+
+    /// Works until `stop` turns true. A transaction on its way is waited for; the journal holds it in any case.
+    ///
+    /// # Errors
+    /// [`DaemonError`], for what does not pass by itself.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), DaemonError> {
+        let mut stopping = stop.clone();
+        loop {
+            {
+                let mut look = std::pin::pin!(self.look());
+                tokio::select! {
+                    result = &mut look => result?,
+                    _ = stopping.wait_for(|stop| *stop) => {
+                        info!("stopping");
+                        if tokio::time::timeout(GRACE, look).await.is_err() {
+                            warn!("a transaction is still on its way; the next start looks after it");
+                        }
+                        return Ok(());
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.pace.poll) => {}
+                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            }
+        }
+    }
+
+    /// One look at the chain, and what follows from it.
+    async fn look(&mut self) -> Result<(), DaemonError> {
+        if let Err(error) = self.read().await {
+            self.health.reading.store(false, Ordering::Relaxed);
+            metrics::failed("read");
+            return match error {
+                DaemonError::Client(error) | DaemonError::Follow(FollowError::Client(error)) => {
+                    warn!(%error, "cannot read the chain; trying again");
+                    Ok(())
+                }
+                error => Err(error),
+            };
+        }
+        self.finish_work().await?;
+        // First what is the operator's own and has a deadline, in all tasks; then what anyone may do.
+        for own in [true, false] {
+            for task in self.seats.keys().copied().collect::<Vec<_>>() {
+                self.act(task, own).await?;
+            }
+        }
+        self.turns.forget(self.follower.now());
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<(), DaemonError> {
+        self.follower.sync().await?;
+        let head = self.follower.head();
+        self.account.confirm(head, self.pace.confirmations).await?;
+        self.health.head.store(head, Ordering::Relaxed);
+        self.health.reading.store(true, Ordering::Relaxed);
+        let unresolved = match self.account.journal() {
+            Some(journal) => journal.unresolved().await.map_err(ClientError::from)?,
+            None => 0,
+        };
+        let working = self.seats.values().filter(|(seat, _)| matches!(seat, Seat::Working(_))).count();
+        metrics::looked(self.follower.ledger(), self.account.address(), head, self.follower.now());
+        metrics::queues(unresolved, working);
+        Ok(())
+    }
+
+    /// Takes back the operators whose work is done.
+    async fn finish_work(&mut self) -> Result<(), DaemonError> {
+        for (task, (seat, _)) in &mut self.seats {
+            let Seat::Working(handle) = seat else { continue };
+            if !handle.is_finished() {
+                continue;
+            }
+            let (operator, result) =
+                handle.await.map_err(|error| DaemonError::Broken { task: *task, why: error.to_string() })?;
+            match result {
+                Ok(()) => operator.keep().await?,
+                Err(error) => {
+                    metrics::failed("work");
+                    error!(task, %error, "the work failed; it is planned again while there is time");
+                }
+            }
+            *seat = Seat::Idle(operator);
+        }
+        Ok(())
+    }
+
+    /// Does what is planned for a task: either the operator's own actions, or those of anyone whose turn has come.
+    async fn act(&mut self, task: u64, own: bool) -> Result<(), DaemonError> {
+        let (ledger, now) = (self.follower.ledger(), self.follower.now());
+        let Some((Seat::Idle(operator), _)) = self.seats.get(&task) else { return Ok(()) };
+        let Some(view) = operator.view(ledger, now) else { return Ok(()) };
+        for action in plan(&view).into_iter().filter(|action| action.is_anyones() != own) {
+            if action.is_local() {
+                self.begin_work(task, action);
+                return Ok(());
+            }
+            if !own && !self.turns.is_mine(view.task, &action, now) {
+                continue;
+            }
+            let name = action.name();
+            match operator.send(&action, ledger).await {
+                Ok(sent) => metrics::sent(name, sent.gas),
+                Err(error) if error.is_lost_race(&action) => debug!(task, %error, "somebody else was faster"),
+                Err(OperatorError::Client(ClientError::Journal(error)) | OperatorError::Journal(error)) => {
+                    metrics::failed("journal");
+                    error!(task, %error, "nothing is sent that cannot be written down; is the disk full?");
+                    return Ok(());
+                }
+                Err(error) => {
+                    metrics::failed(name);
+                    warn!(task, action = name, %error, "not done; it is planned again while there is time");
+                }
+            }
+            // Of what anyone may do one step at a time, so that nobody's own deadline waits behind it.
+            if !own {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the operator of a task work in a thread.
+    fn begin_work(&mut self, task: u64, action: Action) {
+        let Some((Seat::Idle(mut operator), data)) = self.seats.remove(&task) else { return };
+        let (ledger, now, rows) = (self.follower.ledger().clone(), self.follower.now(), Arc::clone(&data));
+        let handle = tokio::task::spawn_blocking(move || {
+            let begun = Instant::now();
+            let result = operator.work(&action, &ledger, now, &rows);
+            metrics::worked(action.name(), begun.elapsed());
+            (operator, result)
+        });
+        self.seats.insert(task, (Seat::Working(handle), data));
+    }
+}
