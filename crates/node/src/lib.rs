@@ -7,3 +7,4 @@ pub mod operator;
 pub mod plan;
 pub mod salt;
 pub mod settlement;
+pub mod trainers;

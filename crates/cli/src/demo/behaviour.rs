@@ -1,54 +1,16 @@
-//! How the demo's nodes train and how its validators report: honestly and otherwise.
+//! How the demo's dishonest nodes make their artifacts, and how its dishonest validators report.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use aiarena_chain::ledger::Task;
 use aiarena_mechanism::Score;
-use aiarena_ml::{Dataset, MAX_ARTIFACT_BYTES, Model, train};
+use aiarena_ml::{MAX_ARTIFACT_BYTES, Model};
 use aiarena_node::{
     judge::Verdict,
     operator::{Reporter, Trainer},
 };
 use aiarena_store::{ContentHash, FolderStore};
 use alloy::primitives::{Address, B256, keccak256};
-
-use super::population::Skill;
-
-/// Trains one model, further in every epoch.
-pub struct HonestTrainer {
-    skill: Skill,
-    data: Arc<Dataset>,
-    model: Option<Model>,
-}
-
-impl HonestTrainer {
-    /// A trainer that begins with weights of its own.
-    #[must_use]
-    pub fn new(skill: Skill, data: Arc<Dataset>) -> Self {
-        Self { skill, data, model: None }
-    }
-}
-
-impl Trainer for HonestTrainer {
-    fn train(&mut self, epoch: u32, _task: &Task, _: Duration) -> Result<Option<Vec<u8>>, String> {
-        let mut config = self.skill.training.clone();
-        let start = match self.model.take() {
-            None => Model::init(self.skill.architecture.clone(), &config.seed),
-            Some(model) => {
-                config.passes = self.skill.later_passes;
-                model
-            }
-        };
-        // The same rows in every epoch, since they are chosen by the seed: a node does not find new data overnight.
-        let model = train(start, &self.data.training, &config, |progress| {
-            tracing::debug!(epoch, pass = progress.pass, loss = progress.loss, "trained");
-        })
-        .map_err(|error| error.to_string())?;
-        let bytes = model.to_bytes();
-        self.model = Some(model);
-        Ok(Some(bytes))
-    }
-}
 
 /// Takes the leader's model as it was disclosed: the very bytes at first, later with one per cent of noise.
 pub struct Copier {

@@ -12,13 +12,14 @@ use aiarena_node::{
     operator::{Duty, Honest, Operator, Reporter, Shelves, Trainer},
     plan::{Action, plan},
     salt::Salts,
+    trainers::BuiltinTrainer,
 };
 use alloy::{primitives::U256, signers::local::PrivateKeySigner};
 use anyhow::{Context, Result, bail};
 
 use super::{
-    behaviour::{Copier, HonestTrainer, Lazy, Liar, Malformer},
-    population::{NodeKind, Population, ValidatorKind, derive},
+    behaviour::{Copier, Lazy, Liar, Malformer},
+    population::{NodeKind, Population, Skill, ValidatorKind, derive},
     stage::{SLICE, Stage, TASK},
 };
 use crate::ui::{Ui, in_tokens};
@@ -50,7 +51,9 @@ pub fn actors(
     };
     let nodes = population.nodes.iter().map(|node| {
         let trainer: Box<dyn Trainer> = match &node.kind {
-            NodeKind::Honest(skill) => Box::new(HonestTrainer::new(skill.clone(), data.clone())),
+            NodeKind::Honest(Skill { architecture, training, later_passes, .. }) => Box::new(
+                BuiltinTrainer::new(architecture.clone(), training.clone(), *later_passes, data.clone()),
+            ),
             NodeKind::Copier => Box::new(Copier::new(shelves.public.clone(), derive(seed, "noise", 0))),
             NodeKind::Malformed => Box::new(Malformer),
         };
