@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sha2::{Digest, Sha256};
+
 use crate::{ContentHash, Error};
 
 /// Files being written start with this; they never have the name of an artifact, so a reader never sees half a file.
@@ -30,7 +32,7 @@ impl FolderStore {
     /// [`Error::Io`] if the folder cannot be created.
     pub fn open(root: impl Into<PathBuf>, max_size: u64) -> Result<Self, Error> {
         let root = root.into();
-        fs::create_dir_all(&root).map_err(|source| Error::Io { path: root.clone(), source })?;
+        fs::create_dir_all(&root).map_err(|source| Error::io(&root, source))?;
         Ok(Self { root, max_size })
     }
 
@@ -51,7 +53,7 @@ impl FolderStore {
             return Err(Error::TooLarge { limit: self.max_size, got: size });
         }
         let hash = ContentHash::of(bytes);
-        if !self.holds_intact(hash)? {
+        if self.intact_size(hash, self.max_size)?.is_none() {
             self.write(hash, bytes)?;
         }
         Ok(hash)
@@ -62,7 +64,7 @@ impl FolderStore {
     /// # Errors
     /// [`Error::TooLarge`], [`Error::Io`] (also if `reader` fails).
     pub fn put_reader(&self, reader: impl Read) -> Result<ContentHash, Error> {
-        let io_error = |source| Error::Io { path: self.root.clone(), source };
+        let io_error = |source| Error::io(&self.root, source);
         self.put(&read_at_most(reader, self.max_size, io_error)?)
     }
 
@@ -71,21 +73,8 @@ impl FolderStore {
     /// # Errors
     /// [`Error::NotFound`], [`Error::TooLarge`], [`Error::Corrupt`], [`Error::NotAFile`], [`Error::Io`].
     pub fn get(&self, hash: ContentHash, max_size: u64) -> Result<Vec<u8>, Error> {
-        let path = self.path_of(hash);
-        let io_error = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound => Error::NotFound { hash },
-            _ => Error::Io { path: path.clone(), source },
-        };
-        // Asked before opening: opening a pipe would wait for a writer, and a link may lead to one.
-        if !fs::symlink_metadata(&path).map_err(io_error)?.is_file() {
-            return Err(Error::NotAFile { path });
-        }
-        let file = File::open(&path).map_err(io_error)?;
-        let size = file.metadata().map_err(io_error)?.len();
-        if size > max_size {
-            return Err(Error::TooLarge { limit: max_size, got: size });
-        }
-        let bytes = read_at_most(file, max_size, io_error)?;
+        let (file, _) = self.open_artifact(hash, max_size)?;
+        let bytes = read_at_most(file, max_size, |source| Error::io(self.path_of(hash), source))?;
         let got = ContentHash::of(&bytes);
         if got == hash { Ok(bytes) } else { Err(Error::Corrupt { expected: hash, got }) }
     }
@@ -101,12 +90,34 @@ impl FolderStore {
         self.root.join(&name[..2]).join(name)
     }
 
-    /// True if the artifact is there and need not be written; a damaged one is to be written again.
-    fn holds_intact(&self, hash: ContentHash) -> Result<bool, Error> {
-        match self.get(hash, self.max_size) {
-            Ok(_) => Ok(true),
-            Err(Error::Io { path, source }) => Err(Error::Io { path, source }),
-            Err(_) => Ok(false),
+    /// The file of an artifact and its size; only reading it tells whether it is intact.
+    pub(crate) fn open_artifact(&self, hash: ContentHash, max_size: u64) -> Result<(File, u64), Error> {
+        let path = self.path_of(hash);
+        let io_error = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => Error::NotFound { hash },
+            _ => Error::io(&path, source),
+        };
+        // Asked before opening: opening a pipe would wait for a writer, and a link may lead to one.
+        if !fs::symlink_metadata(&path).map_err(io_error)?.is_file() {
+            return Err(Error::NotAFile { path });
+        }
+        let file = File::open(&path).map_err(io_error)?;
+        let size = file.metadata().map_err(io_error)?.len();
+        if size > max_size { Err(Error::TooLarge { limit: max_size, got: size }) } else { Ok((file, size)) }
+    }
+
+    /// The artifact's size if it is there and need not be written; a damaged one is to be written again.
+    pub(crate) fn intact_size(&self, hash: ContentHash, max_size: u64) -> Result<Option<u64>, Error> {
+        let hashed = self.open_artifact(hash, max_size).and_then(|(file, _)| {
+            let mut hasher = Sha256::new();
+            let size = io::copy(&mut file.take(max_size), &mut hasher)
+                .map_err(|source| Error::io(self.path_of(hash), source))?;
+            Ok((size, ContentHash(hasher.finalize().into())))
+        });
+        match hashed {
+            Ok((size, got)) => Ok((got == hash).then_some(size)),
+            Err(error @ (Error::Io { .. } | Error::DiskFull { .. })) => Err(error),
+            Err(_) => Ok(None),
         }
     }
 
@@ -123,7 +134,7 @@ impl FolderStore {
             // Only a synced folder keeps the new name through a power failure.
             File::open(shard)?.sync_all()
         };
-        write().map_err(|source| Error::Io { path: path.clone(), source })
+        write().map_err(|source| Error::io(&path, source))
     }
 }
 
