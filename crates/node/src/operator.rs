@@ -1,6 +1,6 @@
 //! Executes plans: one operator, its key, its store and its work so far.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use aiarena_chain::{
     account::JournalError,
@@ -11,12 +11,12 @@ use aiarena_chain::{
 };
 use aiarena_mechanism::{Score, commitment};
 use aiarena_ml::{Dataset, MAX_ARTIFACT_BYTES};
-use aiarena_store::{ContentHash, FolderStore};
+use aiarena_store::{ContentHash, FolderStore, Limits, Location, Policy, Stores};
 use alloy::{
     primitives::{Address, B256, Bytes, U256},
     sol_types::SolCall,
 };
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::{
     judge::{Judge, Verdict, slice_of},
@@ -61,7 +61,7 @@ impl OperatorError {
 }
 
 /// Makes the artifact that a node submits in an epoch.
-pub trait Trainer: Send {
+pub trait Trainer: Send + Sync {
     /// The artifact's bytes, or `None` if there is nothing to submit. After `time_left` it is of no use.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ pub trait Trainer: Send {
 }
 
 /// What a validator says of what it found. The honest one says just that.
-pub trait Reporter: Send {
+pub trait Reporter: Send + Sync {
     /// The reports, one per verdict: `None` abstains.
     fn report(&mut self, epoch: u32, found: &[(Address, Verdict)]) -> Vec<Option<Score>>;
 }
@@ -120,6 +120,38 @@ pub struct Shelves {
     pub drafts: FolderStore,
     /// Those that were opened, its own and others'.
     pub public: FolderStore,
+    /// Where others are put and found; without it everybody uses the same public folder.
+    pub remote: Option<Remote>,
+}
+
+/// Stores that all who take part in a task can reach.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// The stores.
+    pub stores: Stores,
+    /// What a transfer may cost.
+    pub limits: Limits,
+}
+
+impl Remote {
+    /// Puts an artifact into all stores that take any. One is enough.
+    async fn put(&self, bytes: &[u8]) -> Result<(), OperatorError> {
+        let (mut taken, mut last) = (false, None);
+        for store in self.stores.stores().iter().filter(|store| store.is_writable()) {
+            match store.put(bytes.to_vec(), &self.limits).await {
+                Ok(_) => taken = true,
+                Err(error) => {
+                    warn!(%store, %error, "a store did not take an artifact");
+                    last = Some(error);
+                }
+            }
+        }
+        match last {
+            _ if taken => Ok(()),
+            Some(error) => Err(error.into()),
+            None => Err(impossible("open a submission", "none of the stores can be written")),
+        }
+    }
 }
 
 /// Shows neither key nor work.
@@ -208,6 +240,28 @@ impl Operator {
         })
     }
 
+    /// Fetches what an action's work needs, each artifact within its own time. What cannot be had is the verdict's business.
+    pub async fn fetch(&self, action: &Action, ledger: &Ledger) {
+        let (Some(remote), Action::Score { epoch }) = (&self.stores.remote, action) else { return };
+        let Some(task) = ledger.tasks.get(&self.task) else { return };
+        let Ok(flight) = flight_of(task, *epoch) else { return };
+        let listed = flight.entries.iter().map(|entry| (entry.content_hash, &entry.uri));
+        // Earlier ones show what is a copy (M-11).
+        let disclosed = task.disclosures.iter().map(|disclosure| (disclosure.content_hash, &disclosure.uri));
+        let mut wanted: BTreeMap<ContentHash, Vec<Location>> = BTreeMap::new();
+        for (content_hash, uri) in listed.chain(disclosed) {
+            let hash = ContentHash(content_hash.0);
+            let locations = wanted.entry(hash).or_default();
+            if !self.stores.public.contains(hash) {
+                locations.extend(Location::parse(uri, Policy::Public));
+            }
+        }
+        let results = remote.stores.fetch_all(&wanted, &self.stores.public, &remote.limits).await;
+        for (hash, error) in results.into_iter().filter_map(|(hash, result)| Some((hash, result.err()?))) {
+            warn!(task = self.task, epoch, %hash, %error, "an artifact cannot be had");
+        }
+    }
+
     /// Does an action's work on this machine: trains or scores. Takes long; sends nothing.
     ///
     /// # Errors
@@ -283,7 +337,11 @@ impl Operator {
             Action::OpenSubmission { epoch, content_hash } => {
                 // Not before: whoever saw it in Submit could commit to it first.
                 let hash = ContentHash(content_hash.0);
-                self.stores.public.put(&self.stores.drafts.get(hash, MAX_ARTIFACT_BYTES as u64)?)?;
+                let artifact = self.stores.drafts.get(hash, MAX_ARTIFACT_BYTES as u64)?;
+                match &self.stores.remote {
+                    None => drop(self.stores.public.put(&artifact)?),
+                    Some(remote) => remote.put(&artifact).await?,
+                }
                 let call = Arena::openSubmissionCall {
                     task: number,
                     contentHash: *content_hash,

@@ -81,7 +81,11 @@ pub async fn run(options: &DemoOptions, ui: &Ui) -> Result<Report> {
     let (folder, _temporary) = folder(options.keep.as_deref())?;
     let store = FolderStore::open(folder.join(ARTIFACTS_FOLDER), STORE_LIMIT)?;
     let drafts = tempfile::tempdir().context("cannot create a temporary folder")?;
-    let shelves = Shelves { drafts: FolderStore::open(drafts.path(), STORE_LIMIT)?, public: store.clone() };
+    let shelves = Shelves {
+        drafts: FolderStore::open(drafts.path(), STORE_LIMIT)?,
+        public: store.clone(),
+        remote: None,
+    };
     let data = Arc::new(Dataset::embedded());
 
     ui.title("Deploying the contracts, staking and delegating");

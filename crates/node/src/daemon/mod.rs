@@ -17,7 +17,11 @@ use aiarena_chain::{
     follow::{FollowError, Follower},
 };
 use aiarena_ml::Dataset;
-use tokio::{sync::watch, task::JoinHandle, time::Instant};
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinHandle},
+    time::Instant,
+};
 use tracing::{debug, error, info, warn};
 
 use self::turns::Turns;
@@ -87,7 +91,7 @@ impl Health {
 enum Seat {
     Idle(Box<Operator>),
     /// It trains or scores in a thread of its own, and does nothing else meanwhile.
-    Working(JoinHandle<(Box<Operator>, Result<(), OperatorError>)>),
+    Working(JoinHandle<Result<(Box<Operator>, Result<(), OperatorError>), JoinError>>),
 }
 
 /// A daemon: one account, and an operator for each of its tasks.
@@ -209,8 +213,8 @@ impl Daemon {
             if !handle.is_finished() {
                 continue;
             }
-            let (operator, result) =
-                handle.await.map_err(|error| DaemonError::Broken { task: *task, why: error.to_string() })?;
+            let broken = |error: JoinError| DaemonError::Broken { task: *task, why: error.to_string() };
+            let (operator, result) = handle.await.map_err(broken)?.map_err(broken)?;
             match result {
                 Ok(()) => operator.keep().await?,
                 Err(error) => {
@@ -262,12 +266,16 @@ impl Daemon {
     fn begin_work(&mut self, task: u64, action: Action) {
         let Some((Seat::Idle(mut operator), data)) = self.seats.remove(&task) else { return };
         let (ledger, now, rows) = (self.follower.ledger().clone(), self.follower.now(), Arc::clone(&data));
-        let handle = tokio::task::spawn_blocking(move || {
-            let begun = Instant::now();
-            let result = operator.work(&action, &ledger, now, &rows);
-            metrics::worked(action.name(), begun.elapsed());
-            (operator, result)
-        });
-        self.seats.insert(task, (Seat::Working(handle), data));
+        let work = async move {
+            operator.fetch(&action, &ledger).await;
+            let work = move || {
+                let begun = Instant::now();
+                let result = operator.work(&action, &ledger, now, &rows);
+                metrics::worked(action.name(), begun.elapsed());
+                (operator, result)
+            };
+            tokio::task::spawn_blocking(work).await
+        };
+        self.seats.insert(task, (Seat::Working(tokio::spawn(work)), data));
     }
 }
