@@ -1,10 +1,10 @@
-//! Kills a real process with SIGKILL after every step of its journal, and starts it again.
+//! Kills a real process with SIGKILL after every step of its journal, or fills its disk, and starts it again.
 //!
 //! Without a harness: this program is the parent, and by its first argument also the process that is killed.
 
 use std::{
     path::Path,
-    process::{Command, ExitCode},
+    process::{ExitCode, Output},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -14,14 +14,16 @@ use std::{
 use aiarena_chain::{
     account::{Account, FeePolicy, Journal, Step},
     bindings::ArenaToken,
-    embedded::{Config, EmbeddedChain},
+    embedded::{Config, EmbeddedChain, Server},
 };
 use alloy::{
     primitives::{Address, U256},
-    providers::Provider,
+    providers::{DynProvider, Provider},
     rpc::client::RpcClient,
     signers::local::PrivateKeySigner,
 };
+use tempfile::TempDir;
+use tokio::process::Command;
 
 const MINTS: u32 = 3;
 /// More steps than a process takes.
@@ -51,7 +53,7 @@ async fn child(url: &str, token: &str, folder: &Path, nth: &str) {
         println!("{step:?}");
         if told.fetch_add(1, Ordering::SeqCst) == nth {
             let me = std::process::id().to_string();
-            Command::new("kill").args(["-KILL", &me]).status().unwrap();
+            std::process::Command::new("kill").args(["-KILL", &me]).status().unwrap();
             unreachable!("SIGKILL cannot be ignored");
         }
     });
@@ -67,48 +69,87 @@ async fn child(url: &str, token: &str, folder: &Path, nth: &str) {
     account.confirm(u64::MAX, 0).await.unwrap();
 }
 
+/// A chain, and the folder of a process that is killed.
+struct World {
+    provider: DynProvider,
+    server: Server,
+    token: Address,
+    folder: TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let config = Config::default().with_balance(key().address(), U256::from(10_u128.pow(24)));
+        let chain = EmbeddedChain::new(config).unwrap();
+        let account = Account::new(chain.rpc_client(), key());
+        let token =
+            account.deploy("ArenaToken", ArenaToken::BYTECODE.clone()).await.unwrap().created.unwrap();
+        let server = chain.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        Self { provider: chain.provider(), server, token, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// Runs the process until its step of this number, or to its end; `room`: the largest file that it can write, in bytes.
+    async fn run(&self, nth: usize, room: Option<u64>) -> Output {
+        let program = std::env::current_exe().unwrap();
+        let mut command = match room {
+            None => Command::new(program),
+            Some(room) => {
+                let mut limited = Command::new("prlimit");
+                limited.arg(format!("--fsize={room}")).arg(program);
+                limited
+            }
+        };
+        command.args(["child", &self.server.url(), &self.token.to_string()]);
+        command.arg(self.folder.path()).arg(nth.to_string()).output().await.unwrap()
+    }
+
+    async fn check(&self, story: &str) {
+        let supply = ArenaToken::new(self.token, &self.provider).totalSupply().call().await.unwrap();
+        assert_eq!(supply, U256::from((1 << MINTS) - 1), "{story}: each amount once");
+        let nonce = self.provider.get_transaction_count(key().address()).await.unwrap();
+        assert_eq!(nonce, 1 + u64::from(MINTS), "{story}: no nonce was wasted");
+    }
+}
+
 async fn parent() {
+    let killed = killed_after_every_step().await;
+    println!("test killed after {} steps ... ok", killed.len());
+    let full = full_disks().await;
+    println!("test {full} full disks ... ok");
+    println!("\ntest result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+}
+
+async fn killed_after_every_step() -> Vec<String> {
     let mut killed_after = Vec::new();
     for nth in 0..MOST_STEPS {
-        let chain =
-            EmbeddedChain::new(Config::default().with_balance(key().address(), U256::from(10_u128.pow(24))))
-                .unwrap();
-        let deployed =
-            Account::new(chain.rpc_client(), key()).deploy("ArenaToken", ArenaToken::BYTECODE.clone()).await;
-        let token = deployed.unwrap().created.unwrap();
-        let server = chain.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let process = async |nth: usize| {
-            let program = std::env::current_exe().unwrap();
-            let mut command = tokio::process::Command::new(program);
-            command
-                .args(["child", &server.url(), &token.to_string()])
-                .arg(folder.path())
-                .arg(nth.to_string());
-            command.output().await.unwrap()
-        };
-        let first = process(nth).await;
+        let world = World::new().await;
+        let first = world.run(nth, None).await;
         let steps = String::from_utf8(first.stdout).unwrap();
         let last = steps.lines().last().unwrap_or_default().to_owned();
-        let second = process(MOST_STEPS).await;
+        let second = world.run(MOST_STEPS, None).await;
         assert!(second.status.success(), "after {nth}: {}", String::from_utf8_lossy(&second.stderr));
-
-        let provider = chain.provider();
-        let supply = ArenaToken::new(token, &provider).totalSupply().call().await.unwrap();
-        assert_eq!(supply, U256::from((1 << MINTS) - 1), "killed after step {nth}, {last}: each amount once");
-        let nonce = provider.get_transaction_count(key().address()).await.unwrap();
-        assert_eq!(nonce, 1 + u64::from(MINTS), "killed after step {nth}, {last}: no nonce was wasted");
+        world.check(&format!("killed after step {nth}, {last}")).await;
         if first.status.success() {
             let all = ["Intended", "Signed", "Sent", "Mined", "Final"];
             assert!(all.iter().all(|step| killed_after.iter().any(|seen| seen == step)), "{killed_after:?}");
-            println!(
-                "test kill: {} processes killed, the steps before: {killed_after:?} ... ok",
-                killed_after.len()
-            );
-            println!("\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
-            return;
+            return killed_after;
         }
         killed_after.push(last);
     }
     panic!("the process never came to its end");
+}
+
+/// The journal cannot grow any further, at various points. Nothing is sent that was not written down.
+async fn full_disks() -> u32 {
+    let mut full = 0;
+    for room in (0..16).map(|step| 4_096 * (step * step + 1)) {
+        let world = World::new().await;
+        let first = world.run(MOST_STEPS, Some(room)).await;
+        full += u32::from(!first.status.success());
+        let second = world.run(MOST_STEPS, None).await;
+        assert!(second.status.success(), "{room} bytes: {}", String::from_utf8_lossy(&second.stderr));
+        world.check(&format!("files of {room} bytes at most")).await;
+    }
+    assert!((3..16).contains(&full), "{full} of 16 disks were too small, and the others were not");
+    full
 }
