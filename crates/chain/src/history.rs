@@ -17,7 +17,7 @@ use crate::{
 const BLOCKS_PER_REQUEST: u64 = 2_000;
 
 /// An event of one of the three contracts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Event {
     /// Of the arena.
     Arena(ArenaEvents),
@@ -28,7 +28,7 @@ pub enum Event {
 }
 
 /// An event and where it stands in the chain.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Record {
     /// Number of the block.
     pub block: u64,
@@ -76,7 +76,13 @@ pub async fn read_history(
     Ok(records)
 }
 
-fn decode(deployment: &Deployment, log: &Log, start: u64, end: u64) -> Result<Record, ClientError> {
+/// Reads a log that was asked for in blocks `start..=end`.
+pub(crate) fn decode(
+    deployment: &Deployment,
+    log: &Log,
+    start: u64,
+    end: u64,
+) -> Result<Record, ClientError> {
     let block = log.block_number.ok_or_else(|| answer("a log without a block".to_owned()))?;
     if !(start..=end).contains(&block) {
         return Err(answer(format!("a log of block {block}, asked were {start} to {end}")));
@@ -94,7 +100,8 @@ fn decode(deployment: &Deployment, log: &Log, start: u64, end: u64) -> Result<Re
     Ok(Record { block, block_hash, transaction, log_index, event })
 }
 
-fn decode_event(deployment: &Deployment, log: &PrimitiveLog) -> Result<Event, String> {
+/// Names the event in a log of one of the contracts.
+pub(crate) fn decode_event(deployment: &Deployment, log: &PrimitiveLog) -> Result<Event, String> {
     let emitter: Address = log.address;
     if emitter == deployment.arena {
         ArenaEvents::decode_log(log).map(|log| Event::Arena(log.data)).map_err(|error| error.to_string())

@@ -6,6 +6,7 @@ pub mod client;
 pub mod deploy;
 pub mod devnet;
 pub mod embedded;
+pub mod endpoints;
 pub mod follow;
 pub mod history;
 pub mod ledger;

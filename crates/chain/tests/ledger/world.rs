@@ -263,7 +263,7 @@ impl World {
             self.log.push(format!("{} {}: {}{outcome}", self.now, step.from, step.what));
         }
         let records = match self.follower.sync().await {
-            Ok(records) => records,
+            Ok(synced) => synced.records,
             Err(error) => self.fail(&error.to_string()),
         };
         records.iter().for_each(|record| self.counts.note(&record.event));

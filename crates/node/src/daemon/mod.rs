@@ -192,7 +192,7 @@ impl Daemon {
 
     async fn read(&mut self) -> Result<(), DaemonError> {
         self.follower.sync().await?;
-        let head = self.follower.head();
+        let head = self.follower.head().map_or(0, |head| head.number);
         self.account.confirm(head, self.pace.confirmations).await?;
         self.health.head.store(head, Ordering::Relaxed);
         self.health.reading.store(true, Ordering::Relaxed);
