@@ -1,7 +1,9 @@
 //! Training nodes and validators: what to do is a pure function of what they see; one executor does it.
 
+pub mod evaluator;
 pub mod judge;
 pub mod operator;
 pub mod plan;
 pub mod salt;
+pub mod sandbox;
 pub mod settlement;

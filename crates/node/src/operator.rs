@@ -4,10 +4,10 @@ use aiarena_chain::{
     bindings::Arena,
     client::{Account, ClientError, Sent},
     deploy::Deployment,
-    ledger::{Clock, Ledger, Offence, Task},
+    ledger::{Entry, Ledger, Offence, Task},
 };
 use aiarena_mechanism::{Score, commitment};
-use aiarena_ml::Dataset;
+use aiarena_ml::{Dataset, Rows};
 use aiarena_store::{ContentHash, FolderStore};
 use alloy::{
     primitives::{Address, B256, Bytes, U256},
@@ -17,7 +17,8 @@ use alloy::{
 use tracing::{debug, info};
 
 use crate::{
-    judge::{Judge, Verdict, slice_of},
+    evaluator::{Evaluator, InProcess},
+    judge::{Judge, Verdict, drawn_rows},
     plan::{Action, Prepared, Sheet, View, assigned},
     salt::{Purpose, Salts},
     settlement::Count,
@@ -173,7 +174,15 @@ impl Operator {
         let task = ledger.tasks.get(&self.task).ok_or_else(|| impossible("work", "there is no such task"))?;
         match action {
             Action::Train { epoch } => self.train(*epoch, task),
-            Action::Score { epoch } => self.score(*epoch, task, &ledger.clock, data),
+            Action::Score { epoch } => {
+                let Duty::Validator { slice, .. } = &self.duty else {
+                    return Err(impossible("score", "a node does not"));
+                };
+                let rows = drawn_rows(flight_of(task, *epoch)?, &data.evaluation, *slice);
+                // The store is a folder's name, and a copy of it lets the evaluator live beside the sheet.
+                let store = self.store.clone();
+                self.score(*epoch, ledger, &mut InProcess::new(&store), Some(&rows))
+            }
             _ => Err(impossible("work", "it is a transaction")),
         }
     }
@@ -189,19 +198,38 @@ impl Operator {
         Ok(())
     }
 
-    fn score(&mut self, epoch: u32, task: &Task, clock: &Clock, data: &Dataset) -> Result<(), OperatorError> {
+    /// Scores the assigned submissions of an epoch, as [`Operator::work`] does, with an evaluator and rows of the caller's choice.
+    ///
+    /// - `rows`: all rows of the epoch; `None` if they cannot be had, and then the validator abstains from everything: it
+    ///   owes a sheet all the same (M-12).
+    ///
+    /// # Errors
+    /// [`OperatorError`]. What was done before stays as it was.
+    pub fn score(
+        &mut self,
+        epoch: u32,
+        ledger: &Ledger,
+        evaluator: &mut dyn Evaluator,
+        rows: Option<&Rows>,
+    ) -> Result<(), OperatorError> {
+        let task = ledger.tasks.get(&self.task).ok_or_else(|| impossible("score", "there is no such task"))?;
         let flight = flight_of(task, epoch)?;
-        let view = View { me: self.address(), task, clock, now: 0, prepared: None, sheet: None };
-        let places = assigned(&view, flight);
-        let Duty::Validator { reporter, slice } = &mut self.duty else {
+        let places = match self.view(ledger, 0) {
+            Some(view) => assigned(&view, flight),
+            None => Vec::new(),
+        };
+        let Duty::Validator { reporter, .. } = &mut self.duty else {
             return Err(impossible("score", "a node does not"));
         };
-        let rows = slice_of(flight, data.evaluation.len(), *slice);
-        let mut judge = Judge::new(task, data, &self.store);
+        let mut judge = Judge::new(task, evaluator);
+        let mut verdict = |entry: &Entry| match rows {
+            Some(rows) => judge.verdict(entry.node, entry.number, entry.content_hash, rows),
+            None => Verdict::Unavailable("there are no evaluation data for this epoch".to_owned()),
+        };
         let found: Vec<(Address, Verdict)> = places
             .iter()
             .filter_map(|place| flight.entries.get(*place as usize))
-            .map(|entry| (entry.node, judge.verdict(entry.node, entry.number, entry.content_hash, &rows)))
+            .map(|entry| (entry.node, verdict(entry)))
             .collect();
         for (node, verdict) in &found {
             debug!(validator = %self.account.address(), %node, ?verdict, epoch, "scored");
