@@ -52,6 +52,8 @@ pub fn drawn_rows(flight: &Flight, evaluation: &Rows, size: u32) -> Rows {
 pub struct Judge<'a> {
     task: &'a Task,
     evaluator: &'a mut dyn Evaluator,
+    /// All disclosures by number.
+    disclosures: Vec<&'a Disclosure>,
     /// What each disclosure was found to be a copy of, by number.
     copies: BTreeMap<u64, Option<u64>>,
 }
@@ -66,8 +68,8 @@ impl std::fmt::Debug for Judge<'_> {
 /// A disclosure that is being compared with the earlier ones of others.
 struct Search<'a> {
     of: (Address, u64, B256),
-    /// What it has not been compared with, the latest first.
-    left: Vec<&'a Disclosure>,
+    /// How many disclosures it has been compared with or passed over.
+    done: usize,
     /// Near copies that were found and may not be originals, the latest first.
     alike: Vec<&'a Disclosure>,
 }
@@ -76,7 +78,9 @@ impl<'a> Judge<'a> {
     /// A judge over the disclosures of `task`.
     #[must_use]
     pub fn new(task: &'a Task, evaluator: &'a mut dyn Evaluator) -> Self {
-        Self { task, evaluator, copies: BTreeMap::new() }
+        let mut disclosures: Vec<_> = task.disclosures.iter().collect();
+        disclosures.sort_unstable_by_key(|disclosure| disclosure.number);
+        Self { task, evaluator, disclosures, copies: BTreeMap::new() }
     }
 
     /// The verdict on the submission with this node, number and content hash, evaluated on all of the `rows`.
@@ -98,7 +102,8 @@ impl<'a> Judge<'a> {
     /// one's next version into a copy. Whether the earlier one is an original is the same question again, so a chain of
     /// copies is followed to its end on a list, not on the stack, and every answer is kept.
     fn copied_from(&mut self, node: Address, number: u64, content_hash: B256) -> Result<Option<u64>, String> {
-        let mut searches = vec![self.search(node, number, content_hash)];
+        let start = |of| Search { of, done: 0, alike: Vec::new() };
+        let mut searches = vec![start((node, number, content_hash))];
         while let Some(search) = searches.last_mut() {
             let number = search.of.1;
             if let Some(earlier) = search.alike.last().copied() {
@@ -108,38 +113,34 @@ impl<'a> Judge<'a> {
                         searches.pop();
                     }
                     Some(Some(_)) => _ = search.alike.pop(),
-                    None => {
-                        let (node, number, content_hash) = (earlier.node, earlier.number, earlier.content_hash);
-                        searches.push(self.search(node, number, content_hash));
-                    }
+                    None => searches.push(start((earlier.node, earlier.number, earlier.content_hash))),
                 }
-            } else if search.left.is_empty() || self.copies.contains_key(&number) {
+            } else if self.copies.contains_key(&number) || !search.compare(&self.disclosures, self.evaluator)? {
                 self.copies.entry(number).or_insert(None);
                 searches.pop();
-            } else {
-                search.compare(self.evaluator)?;
             }
         }
         Ok(self.copies.get(&number).copied().flatten())
     }
-
-    fn search(&self, node: Address, number: u64, content_hash: B256) -> Search<'a> {
-        let earlier = self.task.disclosures.iter().filter(|d| d.number < number && d.node != node);
-        let mut left: Vec<_> = earlier.collect();
-        left.sort_unstable_by_key(|d| std::cmp::Reverse(d.number));
-        Search { of: (node, number, content_hash), left, alike: Vec::new() }
-    }
 }
 
-impl Search<'_> {
-    /// Compares with the next earlier ones.
-    fn compare(&mut self, evaluator: &mut dyn Evaluator) -> Result<(), String> {
-        let at = self.left.len().saturating_sub(evaluator.batch().max(1));
-        let next = self.left.split_off(at);
-        let own = self.of.2;
+impl<'a> Search<'a> {
+    /// Compares with the next earlier ones; false if there are none left.
+    fn compare(&mut self, all: &[&'a Disclosure], evaluator: &mut dyn Evaluator) -> Result<bool, String> {
+        let (node, number, own) = self.of;
+        let mut next = Vec::new();
+        while next.len() < evaluator.batch().max(1) {
+            let Some(disclosure) = all.get(self.done).filter(|d| d.number < number) else { break };
+            self.done += 1;
+            next.extend(Some(*disclosure).filter(|d| d.node != node));
+        }
+        // Equal bytes are alike without a look at them.
         let others: Vec<B256> = next.iter().map(|d| d.content_hash).filter(|hash| *hash != own).collect();
         let mut found = if others.is_empty() { Vec::new() } else { evaluator.alike(own, &others)? }.into_iter();
-        self.alike = next.into_iter().filter(|d| d.content_hash == own || found.next() == Some(true)).collect();
-        Ok(())
+        let any = !next.is_empty();
+        next.retain(|d| d.content_hash == own || found.next() == Some(true));
+        next.reverse();
+        self.alike = next;
+        Ok(any)
     }
 }

@@ -6,4 +6,5 @@ pub mod operator;
 pub mod plan;
 pub mod salt;
 pub mod sandbox;
+pub mod sealed;
 pub mod settlement;
