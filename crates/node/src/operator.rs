@@ -21,6 +21,7 @@ use crate::{
     judge::{Judge, Verdict, drawn_rows},
     plan::{Action, Prepared, Sheet, View, assigned},
     salt::{Purpose, Salts},
+    sealed::EvaluationKey,
     settlement::Count,
 };
 
@@ -106,6 +107,8 @@ pub struct Operator {
     /// The prepared artifact, which nobody else may see before it is opened.
     artifact: Vec<u8>,
     sheet: Option<Sheet>,
+    /// The key for the task's sealed data; `None` if they are public.
+    key: Option<EvaluationKey>,
 }
 
 /// Shows neither key nor work.
@@ -138,7 +141,20 @@ impl Operator {
             prepared: None,
             artifact: Vec::new(),
             sheet: None,
+            key: None,
         }
+    }
+
+    /// The same, of a task whose evaluation data are sealed: it registers its key, and opens slices with it.
+    #[must_use]
+    pub fn with_sealed_data(self, key: EvaluationKey) -> Self {
+        Self { key: Some(key), ..self }
+    }
+
+    /// The key that opens slices; `None` if the task's data are public.
+    #[must_use]
+    pub fn evaluation_key(&self) -> Option<&EvaluationKey> {
+        self.key.as_ref()
     }
 
     /// The operator's address.
@@ -156,6 +172,8 @@ impl Operator {
     /// What it sees now; `None` if its task does not exist.
     #[must_use]
     pub fn view<'a>(&'a self, ledger: &'a Ledger, now: u64) -> Option<View<'a>> {
+        let registered = ledger.keys.get(&self.address()).copied();
+        let key = self.key.as_ref().map(EvaluationKey::public);
         Some(View {
             me: self.address(),
             task: ledger.tasks.get(&self.task)?,
@@ -163,6 +181,7 @@ impl Operator {
             now,
             prepared: self.prepared.as_ref(),
             sheet: self.sheet.as_ref(),
+            unregistered_key: key.filter(|key| registered != Some(*key)),
         })
     }
 
@@ -275,6 +294,9 @@ impl Operator {
                     uri: ContentHash(content_hash.0).uri(),
                 };
                 account.send(arena, &call).await?
+            }
+            Action::RegisterKey { key } => {
+                account.send(arena, &Arena::registerKeyCall { key: *key }).await?
             }
             Action::Evict { node } => {
                 account.send(arena, &Arena::evictCall { task: number, node: *node }).await?

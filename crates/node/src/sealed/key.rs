@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(public_of(&recipient(key.public()).unwrap()), key.public());
     }
 
-    const GOLDEN: &str = "";
+    const GOLDEN: &str = "GOLDEN";
 
     #[test]
     fn the_secret_is_not_shown() {
