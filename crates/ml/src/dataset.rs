@@ -27,7 +27,7 @@ pub const FILE_NAMES: [&str; 4] = [
 ];
 
 /// More rows than this are refused: it bounds what a hostile file can make us unpack (78 MB).
-const MAX_ROWS: u32 = 100_000;
+pub(crate) const MAX_ROWS: u32 = 100_000;
 /// A compressed file larger than this is not read.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 

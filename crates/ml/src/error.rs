@@ -66,6 +66,14 @@ pub enum DatasetError {
         /// Labels found.
         labels: usize,
     },
+    /// Not the encoding of rows, or not as long as it says.
+    #[error("{got} bytes are no rows{}", expected.map_or(String::new(), |bytes| format!(": {bytes} were announced")))]
+    NotRows {
+        /// Bytes announced, if the header could be read.
+        expected: Option<usize>,
+        /// Bytes given.
+        got: usize,
+    },
     /// A label stands for no class.
     #[error("row {row} has the unknown label {label}")]
     UnknownClass {

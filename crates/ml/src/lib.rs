@@ -40,6 +40,7 @@ mod kernels;
 mod model;
 mod network;
 mod random;
+mod rows;
 mod similarity;
 mod split;
 mod train;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use aiarena_chain::ledger::{Flight, Task};
+use aiarena_chain::ledger::{Disclosure, Flight, Task};
 use aiarena_mechanism::Score;
-use aiarena_ml::{Dataset, MAX_ARTIFACT_BYTES, Model, eval_slice, evaluate, is_near_copy};
-use aiarena_store::{ContentHash, FolderStore};
+use aiarena_ml::{Rows, eval_slice};
 use alloy::primitives::{Address, B256};
+
+use crate::evaluator::Evaluator;
 
 /// What a validator finds a submission to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,101 +32,115 @@ impl Verdict {
     }
 }
 
-/// The rows of an epoch's evaluation: those that its seed draws.
+/// The numbers of the rows of an epoch's evaluation: those that its seed draws.
 #[must_use]
 pub fn slice_of(flight: &Flight, rows: usize, size: u32) -> Vec<u32> {
     let rows = u32::try_from(rows).unwrap_or(u32::MAX);
     eval_slice(&flight.seed.0, flight.epoch, rows, size.min(rows))
 }
 
-/// Scores submissions of one task, from the store and the data alone.
+/// The rows themselves, of public evaluation data.
+#[must_use]
+pub fn drawn_rows(flight: &Flight, evaluation: &Rows, size: u32) -> Rows {
+    evaluation.select(&slice_of(flight, evaluation.len(), size))
+}
+
+/// Scores submissions of one task.
 ///
-/// It remembers which earlier disclosures are copies, but no score: each evaluation is made for the epoch at hand.
-#[derive(Debug)]
+/// It remembers which disclosures are copies, but no score: each evaluation is made for the epoch at hand. Models are held by
+/// the evaluator, a few at a time.
 pub struct Judge<'a> {
     task: &'a Task,
-    data: &'a Dataset,
-    store: &'a FolderStore,
-    models: BTreeMap<B256, Result<Model, Verdict>>,
-    originals: BTreeMap<u64, bool>,
+    evaluator: &'a mut dyn Evaluator,
+    /// All disclosures by number.
+    disclosures: Vec<&'a Disclosure>,
+    /// What each disclosure was found to be a copy of, by number.
+    copies: BTreeMap<u64, Option<u64>>,
+}
+
+/// Shows no artifact.
+impl std::fmt::Debug for Judge<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Judge").field("task", &self.task.number).finish_non_exhaustive()
+    }
+}
+
+/// A disclosure that is being compared with the earlier ones of others.
+struct Search<'a> {
+    of: (Address, u64, B256),
+    /// How many disclosures it has been compared with or passed over.
+    done: usize,
+    /// Near copies that were found and may not be originals, the latest first.
+    alike: Vec<&'a Disclosure>,
 }
 
 impl<'a> Judge<'a> {
     /// A judge over the disclosures of `task`.
     #[must_use]
-    pub fn new(task: &'a Task, data: &'a Dataset, store: &'a FolderStore) -> Self {
-        Self { task, data, store, models: BTreeMap::new(), originals: BTreeMap::new() }
+    pub fn new(task: &'a Task, evaluator: &'a mut dyn Evaluator) -> Self {
+        let mut disclosures: Vec<_> = task.disclosures.iter().collect();
+        disclosures.sort_unstable_by_key(|disclosure| disclosure.number);
+        Self { task, evaluator, disclosures, copies: BTreeMap::new() }
     }
 
-    /// The verdict on the submission with this node, number and content hash, evaluated on `slice`.
-    pub fn verdict(&mut self, node: Address, number: u64, content_hash: B256, slice: &[u32]) -> Verdict {
-        if let Err(verdict) = self.model(content_hash) {
-            return verdict.clone();
-        }
-        if let Some(earlier) = self.copied_from(node, number, content_hash) {
-            return Verdict::Invalid(format!("a copy of submission {earlier}"));
-        }
-        let data = self.data;
-        match self.model(content_hash) {
-            Err(verdict) => verdict.clone(),
-            Ok(model) => match evaluate(model, &data.evaluation, slice) {
-                Err(error) => Verdict::Invalid(error.to_string()),
-                Ok(found) => Verdict::Valid(found.score()),
-            },
+    /// The verdict on the submission with this node, number and content hash, evaluated on all of the `rows`.
+    pub fn verdict(&mut self, node: Address, number: u64, content_hash: B256, rows: &Rows) -> Verdict {
+        let evaluated = match self.evaluator.evaluate(content_hash, rows) {
+            Ok(evaluated) => evaluated,
+            Err(verdict) => return verdict,
+        };
+        match self.copied_from(node, number, content_hash) {
+            Ok(None) => evaluated,
+            Ok(Some(earlier)) => Verdict::Invalid(format!("a copy of submission {earlier}")),
+            Err(why) => Verdict::Unavailable(why),
         }
     }
 
-    /// The number of the earlier submission of another node that this one copies (M-11).
+    /// The number of the earliest submission of another node that this one copies (M-11).
     ///
     /// Only originals count as earlier: a copy of one's own model, disclosed by somebody else in between, does not turn
-    /// one's next version into a copy.
-    fn copied_from(&mut self, node: Address, number: u64, content_hash: B256) -> Option<u64> {
-        let task = self.task;
-        let mut earlier: Vec<_> =
-            task.disclosures.iter().filter(|d| d.number < number && d.node != node).collect();
-        earlier.sort_unstable_by_key(|d| d.number);
-        earlier
-            .into_iter()
-            .find(|d| {
-                self.is_alike(content_hash, d.content_hash)
-                    && self.is_original(d.node, d.number, d.content_hash)
-            })
-            .map(|d| d.number)
-    }
-
-    fn is_original(&mut self, node: Address, number: u64, content_hash: B256) -> bool {
-        if let Some(known) = self.originals.get(&number) {
-            return *known;
+    /// one's next version into a copy. Whether the earlier one is an original is the same question again, so a chain of
+    /// copies is followed to its end on a list, not on the stack, and every answer is kept.
+    fn copied_from(&mut self, node: Address, number: u64, content_hash: B256) -> Result<Option<u64>, String> {
+        let start = |of| Search { of, done: 0, alike: Vec::new() };
+        let mut searches = vec![start((node, number, content_hash))];
+        while let Some(search) = searches.last_mut() {
+            let number = search.of.1;
+            if let Some(earlier) = search.alike.last().copied() {
+                match self.copies.get(&earlier.number) {
+                    Some(None) => {
+                        self.copies.insert(number, Some(earlier.number));
+                        searches.pop();
+                    }
+                    Some(Some(_)) => _ = search.alike.pop(),
+                    None => searches.push(start((earlier.node, earlier.number, earlier.content_hash))),
+                }
+            } else if self.copies.contains_key(&number) || !search.compare(&self.disclosures, self.evaluator)? {
+                self.copies.entry(number).or_insert(None);
+                searches.pop();
+            }
         }
-        let original = self.copied_from(node, number, content_hash).is_none();
-        self.originals.insert(number, original);
-        original
-    }
-
-    fn is_alike(&mut self, later: B256, earlier: B256) -> bool {
-        if later == earlier {
-            return true;
-        }
-        let _loaded = (self.model(later).is_ok(), self.model(earlier).is_ok());
-        match (self.models.get(&later), self.models.get(&earlier)) {
-            (Some(Ok(later)), Some(Ok(earlier))) => is_near_copy(later, earlier),
-            _ => false,
-        }
-    }
-
-    /// The parsed artifact, or why there is none.
-    fn model(&mut self, content_hash: B256) -> &Result<Model, Verdict> {
-        let store = self.store;
-        self.models.entry(content_hash).or_insert_with(|| load(store, content_hash))
+        Ok(self.copies.get(&number).copied().flatten())
     }
 }
 
-/// Fetches and parses an artifact. What is there but is no model is invalid; what cannot be had is unavailable.
-fn load(store: &FolderStore, content_hash: B256) -> Result<Model, Verdict> {
-    use aiarena_store::Error;
-    match store.get(ContentHash(content_hash.0), MAX_ARTIFACT_BYTES as u64) {
-        Ok(bytes) => Model::from_bytes(&bytes).map_err(|error| Verdict::Invalid(error.to_string())),
-        Err(error @ Error::TooLarge { .. }) => Err(Verdict::Invalid(error.to_string())),
-        Err(error) => Err(Verdict::Unavailable(error.to_string())),
+impl<'a> Search<'a> {
+    /// Compares with the next earlier ones; false if there are none left.
+    fn compare(&mut self, all: &[&'a Disclosure], evaluator: &mut dyn Evaluator) -> Result<bool, String> {
+        let (node, number, own) = self.of;
+        let mut next = Vec::new();
+        while next.len() < evaluator.batch().max(1) {
+            let Some(disclosure) = all.get(self.done).filter(|d| d.number < number) else { break };
+            self.done += 1;
+            next.extend(Some(*disclosure).filter(|d| d.node != node));
+        }
+        // Equal bytes are alike without a look at them.
+        let others: Vec<B256> = next.iter().map(|d| d.content_hash).filter(|hash| *hash != own).collect();
+        let mut found = if others.is_empty() { Vec::new() } else { evaluator.alike(own, &others)? }.into_iter();
+        let any = !next.is_empty();
+        next.retain(|d| d.content_hash == own || found.next() == Some(true));
+        next.reverse();
+        self.alike = next;
+        Ok(any)
     }
 }

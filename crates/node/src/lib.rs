@@ -2,9 +2,12 @@
 //! going.
 
 pub mod daemon;
+pub mod evaluator;
 pub mod judge;
 pub mod operator;
 pub mod plan;
 pub mod salt;
+pub mod sandbox;
+pub mod sealed;
 pub mod settlement;
 pub mod trainers;

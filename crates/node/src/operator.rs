@@ -7,10 +7,10 @@ use aiarena_chain::{
     bindings::Arena,
     client::{Account, ClientError, Sent},
     deploy::Deployment,
-    ledger::{Clock, Ledger, Offence, Phase, Task},
+    ledger::{Entry, Ledger, Offence, Phase, Task},
 };
 use aiarena_mechanism::{Score, commitment};
-use aiarena_ml::{Dataset, MAX_ARTIFACT_BYTES};
+use aiarena_ml::{Dataset, MAX_ARTIFACT_BYTES, Rows};
 use aiarena_store::{ContentHash, FolderStore, Limits, Location, Policy, Stores};
 use alloy::{
     primitives::{Address, B256, Bytes, U256},
@@ -19,9 +19,12 @@ use alloy::{
 use tracing::{debug, info, warn};
 
 use crate::{
-    judge::{Judge, Verdict, slice_of},
+    evaluator::{Evaluator, InProcess, Sandboxed},
+    judge::{Judge, Verdict, drawn_rows},
     plan::{Action, Prepared, Sheet, View, assigned},
     salt::{Purpose, Salts},
+    sandbox::Sandbox,
+    sealed::EvaluationKey,
     settlement::Count,
 };
 
@@ -89,12 +92,14 @@ impl Reporter for Honest {
 pub enum Duty {
     /// A training node.
     Node(Box<dyn Trainer>),
-    /// A validator: how it reports, and how many rows it evaluates in an epoch.
+    /// A validator.
     Validator {
         /// How it reports.
         reporter: Box<dyn Reporter>,
         /// Rows of an epoch's slice, as the task says.
         slice: u32,
+        /// Where strangers' models are evaluated; without it in this process.
+        sandbox: Option<Sandbox>,
     },
 }
 
@@ -111,6 +116,8 @@ pub struct Operator {
     duty: Duty,
     prepared: Option<Prepared>,
     sheet: Option<Sheet>,
+    /// The key for the task's sealed data; `None` if they are public.
+    key: Option<EvaluationKey>,
 }
 
 /// Where an operator keeps artifacts.
@@ -172,7 +179,19 @@ impl Operator {
         stores: Shelves,
         duty: Duty,
     ) -> Self {
-        Self { account, salts, deployment, task, stores, duty, prepared: None, sheet: None }
+        Self { account, salts, deployment, task, stores, duty, prepared: None, sheet: None, key: None }
+    }
+
+    /// The same, of a task whose evaluation data are sealed: it registers its key, and opens slices with it.
+    #[must_use]
+    pub fn with_sealed_data(self, key: EvaluationKey) -> Self {
+        Self { key: Some(key), ..self }
+    }
+
+    /// The key that opens slices; `None` if the task's data are public.
+    #[must_use]
+    pub fn evaluation_key(&self) -> Option<&EvaluationKey> {
+        self.key.as_ref()
     }
 
     /// The operator's address.
@@ -230,6 +249,8 @@ impl Operator {
     /// What it sees now; `None` if its task does not exist.
     #[must_use]
     pub fn view<'a>(&'a self, ledger: &'a Ledger, now: u64) -> Option<View<'a>> {
+        let registered = ledger.keys.get(&self.address()).copied();
+        let key = self.key.as_ref().map(EvaluationKey::public);
         Some(View {
             me: self.address(),
             task: ledger.tasks.get(&self.task)?,
@@ -237,6 +258,7 @@ impl Operator {
             now,
             prepared: self.prepared.as_ref(),
             sheet: self.sheet.as_ref(),
+            unregistered_key: key.filter(|key| registered != Some(*key)),
         })
     }
 
@@ -279,7 +301,20 @@ impl Operator {
                 let left = ledger.clock.start(*epoch, Phase::Disclose).saturating_sub(now);
                 self.train(*epoch, task, Duration::from_secs(left))
             }
-            Action::Score { epoch } => self.score(*epoch, task, &ledger.clock, data),
+            Action::Score { epoch } => {
+                let Duty::Validator { slice, sandbox, .. } = &self.duty else {
+                    return Err(impossible("score", "a node does not"));
+                };
+                let rows = drawn_rows(flight_of(task, *epoch)?, &data.evaluation, *slice);
+                // The store is a folder's name, and a copy of it lets the evaluator live beside the sheet.
+                let store = self.stores.public.clone();
+                match sandbox.clone() {
+                    None => self.score(*epoch, ledger, &mut InProcess::new(&store), Some(&rows)),
+                    Some(sandbox) => {
+                        self.score(*epoch, ledger, &mut Sandboxed::new(&store, sandbox), Some(&rows))
+                    }
+                }
+            }
             _ => Err(impossible("work", "it is a transaction")),
         }
     }
@@ -295,19 +330,38 @@ impl Operator {
         Ok(())
     }
 
-    fn score(&mut self, epoch: u32, task: &Task, clock: &Clock, data: &Dataset) -> Result<(), OperatorError> {
+    /// Scores the assigned submissions of an epoch, as [`Operator::work`] does, with an evaluator and rows of the caller's choice.
+    ///
+    /// - `rows`: all rows of the epoch; `None` if they cannot be had, and then the validator abstains from everything: it
+    ///   owes a sheet all the same (M-12).
+    ///
+    /// # Errors
+    /// [`OperatorError`]. What was done before stays as it was.
+    pub fn score(
+        &mut self,
+        epoch: u32,
+        ledger: &Ledger,
+        evaluator: &mut dyn Evaluator,
+        rows: Option<&Rows>,
+    ) -> Result<(), OperatorError> {
+        let task = ledger.tasks.get(&self.task).ok_or_else(|| impossible("score", "there is no such task"))?;
         let flight = flight_of(task, epoch)?;
-        let view = View { me: self.address(), task, clock, now: 0, prepared: None, sheet: None };
-        let places = assigned(&view, flight);
-        let Duty::Validator { reporter, slice } = &mut self.duty else {
+        let places = match self.view(ledger, 0) {
+            Some(view) => assigned(&view, flight),
+            None => Vec::new(),
+        };
+        let Duty::Validator { reporter, .. } = &mut self.duty else {
             return Err(impossible("score", "a node does not"));
         };
-        let rows = slice_of(flight, data.evaluation.len(), *slice);
-        let mut judge = Judge::new(task, data, &self.stores.public);
+        let mut judge = Judge::new(task, evaluator);
+        let mut verdict = |entry: &Entry| match rows {
+            Some(rows) => judge.verdict(entry.node, entry.number, entry.content_hash, rows),
+            None => Verdict::Unavailable("there are no evaluation data for this epoch".to_owned()),
+        };
         let found: Vec<(Address, Verdict)> = places
             .iter()
             .filter_map(|place| flight.entries.get(*place as usize))
-            .map(|entry| (entry.node, judge.verdict(entry.node, entry.number, entry.content_hash, &rows)))
+            .map(|entry| (entry.node, verdict(entry)))
             .collect();
         for (node, verdict) in &found {
             debug!(validator = %self.account.address(), %node, ?verdict, epoch, "scored");
@@ -350,6 +404,7 @@ impl Operator {
                 };
                 self.once(&call, *epoch, ledger.clock.start(*epoch, Phase::Seed)).await?
             }
+            Action::RegisterKey { key } => self.anyones(&Arena::registerKeyCall { key: *key }).await?,
             Action::CommitScores { epoch } => {
                 self.keep().await?;
                 let commitment = self.scores_commitment(*epoch, flight_of(task, *epoch)?.seed)?;

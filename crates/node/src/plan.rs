@@ -46,6 +46,8 @@ pub struct View<'a> {
     pub prepared: Option<&'a Prepared>,
     /// A validator's own work.
     pub sheet: Option<&'a Sheet>,
+    /// The key that it needs for the task's sealed data and that is not on chain.
+    pub unregistered_key: Option<B256>,
 }
 
 /// One thing to do. The executor does it and chooses nothing.
@@ -69,6 +71,11 @@ pub enum Action {
         epoch: u32,
         /// The artifact.
         content_hash: B256,
+    },
+    /// Register the key to which evaluation data are sealed.
+    RegisterKey {
+        /// Its public half.
+        key: B256,
     },
     /// Remove a submission that cannot be ranked any more.
     Evict {
@@ -147,6 +154,7 @@ impl Action {
             Self::Train { .. } => "train",
             Self::CommitSubmission { .. } => "commit_submission",
             Self::OpenSubmission { .. } => "open_submission",
+            Self::RegisterKey { .. } => "register_key",
             Self::Evict { .. } => "evict",
             Self::DrawSeed => "draw_seed",
             Self::Score { .. } => "score",
@@ -177,6 +185,7 @@ impl Action {
             | Self::Score { .. }
             | Self::CommitSubmission { .. }
             | Self::OpenSubmission { .. }
+            | Self::RegisterKey { .. }
             | Self::CommitScores { .. }
             | Self::RevealScores { .. } => false,
             Self::Evict { .. }
@@ -199,6 +208,10 @@ impl Action {
 #[must_use]
 pub fn plan(view: &View<'_>) -> Vec<Action> {
     let (epoch, phase) = view.clock.at(view.now);
+    // At once, also before the first epoch: a creator seals to the keys that are there when the seed is drawn.
+    if let Some(key) = view.unregistered_key.filter(|_| is_validator(view) && epoch <= view.task.last_epoch) {
+        return vec![Action::RegisterKey { key }];
+    }
     let mut actions = settle(view, epoch, phase);
     actions.extend(reports(view));
     if epoch < view.task.first_epoch || epoch > view.task.last_epoch || !actions.is_empty() {

@@ -189,6 +189,7 @@ fn check(what: &str, me: Address, task: &Task, memory: &Memory, at: (u32, Phase,
         now: CLOCK.start(epoch, phase) + seconds,
         prepared: memory.prepared.as_ref(),
         sheet: memory.sheet.as_ref(),
+        unregistered_key: None,
     };
     assert_eq!(plan(&view), expected, "{what}");
     assert_eq!(plan(&view), plan(&view), "{what}: the same view gives the same plan");
@@ -418,6 +419,7 @@ fn many_validators_are_weighed_and_paid_in_batches() {
             now: CLOCK.start(at.0, at.1) + at.2,
             prepared: none.prepared.as_ref(),
             sheet: none.sheet.as_ref(),
+            unregistered_key: None,
         })
     };
     let weights = ranges(view(&task));
@@ -504,4 +506,19 @@ fn the_clock_knows_every_boundary() {
         emission_period: 1,
     };
     assert!(Ledger::new(CLOCK, constants).tasks.is_empty());
+}
+
+#[test]
+fn a_validator_registers_its_key_before_anything_else_and_nobody_else_does() {
+    let (task, key) = (drawn(), B256::repeat_byte(9));
+    let plan = |me, unregistered_key, epoch| {
+        let now = CLOCK.start(epoch, Phase::Commit);
+        plan(&View { me, task: &task, clock: &CLOCK, now, prepared: None, sheet: None, unregistered_key })
+    };
+    let registers = [Action::RegisterKey { key }];
+    assert_eq!(plan(VALIDATOR, Some(key), EPOCH), registers);
+    assert_eq!(plan(VALIDATOR, Some(key), 1), registers);
+    for other in [plan(VALIDATOR, None, EPOCH), plan(NODE, Some(key), EPOCH), plan(VALIDATOR, Some(key), 10)] {
+        assert!(!other.contains(&registers[0]), "{other:?}");
+    }
 }

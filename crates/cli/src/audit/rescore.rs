@@ -1,12 +1,18 @@
 //! Evaluates every artifact again and compares with the consensus.
 
 use aiarena_chain::ledger::{Flight, Ledger, Stage, Task};
-use aiarena_ml::Dataset;
-use aiarena_node::judge::{Judge, Verdict, slice_of};
+use aiarena_ml::{Dataset, Rows};
+use aiarena_node::{
+    evaluator::InProcess,
+    judge::{Judge, Verdict, drawn_rows},
+};
 use aiarena_store::FolderStore;
 
 use super::finding::{Findings, Kind, Place};
-use crate::{demo::stage::TaskDescription, ui::Ui};
+use crate::{
+    demo::stage::{TaskDescription, evaluation_root},
+    ui::Ui,
+};
 
 /// What is needed to evaluate again.
 #[derive(Debug)]
@@ -27,9 +33,10 @@ pub(super) fn rescore(with: &Rescore, ledger: &Ledger, ui: Option<&Ui>, findings
     let bar = ui.map(|ui| ui.bar("evaluating again", all));
     let mut compared = 0;
     for (task, description) in tasks {
-        let mut judge = Judge::new(task, &with.data, &with.store);
+        let mut evaluator = InProcess::new(&with.store);
+        let mut judge = Judge::new(task, &mut evaluator);
         for flight in flights(task) {
-            let rows = slice_of(flight, with.data.evaluation.len(), description.slice);
+            let rows = drawn_rows(flight, &with.data.evaluation, description.slice);
             for entry in &flight.listed {
                 compared += u64::from(compare(&mut judge, task, flight, *entry as usize, &rows, findings));
                 if let Some(bar) = &bar {
@@ -65,9 +72,20 @@ fn description<'a>(with: &'a Rescore, task: &Task, findings: &mut Findings) -> O
         findings.push(Kind::Data, "M-16", place, message);
         return None;
     };
+    if !description.evaluation.is_public() {
+        let message = "its evaluation data are sealed slices, which this audit does not evaluate again";
+        findings.push(Kind::Data, "M-1", place, message);
+        return None;
+    }
     let (expected, found) = (description.data.clone(), with.data.digest_hex());
     let what = "the SHA-256 of the evaluation data";
     findings.equal((Kind::Data, "M-16"), place, what, expected, found);
+    // A root of zero promises nothing.
+    if !task.params.evaluation_root.is_zero() {
+        let root = evaluation_root(&with.data).map_or_else(|error| error.to_string(), |root| root.to_string());
+        let what = "the root of the tree over the evaluation rows";
+        findings.equal((Kind::Data, "M-1"), place, what, task.params.evaluation_root.to_string(), root);
+    }
     Some(description)
 }
 
@@ -77,7 +95,7 @@ fn compare(
     task: &Task,
     flight: &Flight,
     place: usize,
-    rows: &[u32],
+    rows: &Rows,
     findings: &mut Findings,
 ) -> bool {
     let Some(entry) = flight.entries.get(place) else { return false };

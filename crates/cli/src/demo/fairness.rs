@@ -6,7 +6,8 @@ use aiarena_chain::ledger::{Flight, Role, Task};
 use aiarena_mechanism::settle::{Validator, settle};
 use aiarena_ml::Dataset;
 use aiarena_node::{
-    judge::{Judge, Verdict, slice_of},
+    evaluator::InProcess,
+    judge::{Judge, Verdict, drawn_rows},
     settlement::{assigned, input_with, pool},
 };
 use aiarena_store::FolderStore;
@@ -74,10 +75,11 @@ pub fn verdicts(
     rows: Rows,
 ) -> Vec<Verdict> {
     let rows = match rows {
-        Rows::Slice(size) => slice_of(flight, data.evaluation.len(), size),
-        Rows::All => (0..u32::try_from(data.evaluation.len()).unwrap_or(u32::MAX)).collect(),
+        Rows::Slice(size) => drawn_rows(flight, &data.evaluation, size),
+        Rows::All => data.evaluation.clone(),
     };
-    let mut judge = Judge::new(task, data, store);
+    let mut evaluator = InProcess::new(store);
+    let mut judge = Judge::new(task, &mut evaluator);
     let verdict = |entry: &aiarena_chain::ledger::Entry| {
         judge.verdict(entry.node, entry.number, entry.content_hash, &rows)
     };

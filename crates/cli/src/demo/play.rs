@@ -72,7 +72,7 @@ pub fn actors(
         };
         Actor {
             name: validator.name.clone(),
-            operator: operator(&validator.signer, Duty::Validator { reporter, slice: SLICE }),
+            operator: operator(&validator.signer, Duty::Validator { reporter, slice: SLICE, sandbox: None }),
             silent: validator.kind == ValidatorKind::Silent,
         }
     });

@@ -12,6 +12,7 @@ use aiarena_chain::{
 };
 use aiarena_mechanism::evaluation::{MerkleTree, slice_leaf};
 use aiarena_ml::Dataset;
+use aiarena_node::sealed::EvaluationKind;
 use aiarena_store::ContentHash;
 use alloy::{
     primitives::{Address, B256, U256},
@@ -69,6 +70,9 @@ pub struct TaskDescription {
     pub licence: String,
     /// How near copies are found (M-11), in millionths of similarity.
     pub copy_threshold_ppm: i32,
+    /// What an epoch is evaluated on. Left out if public, so that descriptions keep their hash.
+    #[serde(default, skip_serializing_if = "EvaluationKind::is_public")]
+    pub evaluation: EvaluationKind,
 }
 
 impl TaskDescription {
@@ -82,6 +86,7 @@ impl TaskDescription {
             slice: SLICE,
             licence: "MIT".to_owned(),
             copy_threshold_ppm: aiarena_ml::COPY_THRESHOLD_PPM,
+            evaluation: EvaluationKind::PublicRows,
         }
     }
 

@@ -12,6 +12,7 @@ use aiarena_cli::{
     demo::stage::TaskDescription,
 };
 use aiarena_ml::{Dataset, PIXELS, Rows};
+use aiarena_node::sealed::EvaluationKind;
 use aiarena_store::{ContentHash, FolderStore};
 use serde_json::Value;
 
@@ -115,6 +116,20 @@ async fn changed_evaluation_rows_are_found_by_their_digest_and_by_the_scores() {
         "{}",
         report.render(false)
     );
+    // Both of the hashes that the creator published: the description's, and the root that is on chain itself.
+    let rules: Vec<&str> = report.findings.iter().filter(|f| f.kind == Kind::Data).map(|f| f.rule).collect();
+    assert_eq!(rules, ["M-16", "M-1"]);
+}
+
+#[test]
+fn a_public_description_keeps_the_hash_it_had_before_there_were_sealed_ones() {
+    let demo = TaskDescription::demo();
+    let json = serde_json::to_string(&demo).unwrap();
+    assert!(!json.contains("evaluation\""), "{json}");
+    assert_eq!(serde_json::from_str::<TaskDescription>(&json).unwrap(), demo);
+    let sealed = TaskDescription { evaluation: EvaluationKind::SealedSlices, ..demo };
+    let json = serde_json::to_string(&sealed).unwrap();
+    assert!(json.ends_with(r#""evaluation":"sealed_slices"}"#), "{json}");
 }
 
 #[tokio::test]

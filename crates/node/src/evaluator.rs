@@ -1,0 +1,216 @@
+//! Evaluates artifacts: in this process, or each in a sandbox of its own. Both say the same of the same bytes.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    rc::Rc,
+};
+
+use aiarena_mechanism::Score;
+use aiarena_ml::{Error, MAX_ARTIFACT_BYTES, Model, Rows, evaluate, is_near_copy};
+use aiarena_store::{ContentHash, FolderStore};
+use alloy::primitives::B256;
+
+use crate::{
+    judge::Verdict,
+    sandbox::{Answer, Fault, Kind, Sandbox, write_bytes},
+};
+
+/// Bytes of models that are kept to be compared again.
+const KEPT_BYTES: usize = 256 << 20;
+/// Artifacts of which anything is kept.
+const KEPT_ARTIFACTS: usize = 4_096;
+/// Artifacts that one child compares with another.
+const BATCH: usize = 32;
+
+/// Looks into artifacts for a [`crate::judge::Judge`].
+pub trait Evaluator {
+    /// What a model achieves on all of the rows: valid, or invalid because it has no score.
+    ///
+    /// # Errors
+    /// The verdict on an artifact that cannot be had or is no model: it is nobody's copy either.
+    fn evaluate(&mut self, content_hash: B256, rows: &Rows) -> Result<Verdict, Verdict>;
+
+    /// For each of some earlier artifacts, whether the later one is a near copy of it (M-11). What cannot be had, or is no
+    /// model, is like nothing.
+    ///
+    /// # Errors
+    /// Why this machine cannot say.
+    fn alike(&mut self, later: B256, earlier: &[B256]) -> Result<Vec<bool>, String>;
+
+    /// How many earlier artifacts are best asked about at once.
+    fn batch(&self) -> usize {
+        1
+    }
+}
+
+/// An artifact's bytes, or why there are none. What is there but too large is invalid; what cannot be had is unavailable.
+fn fetch(store: &FolderStore, content_hash: B256) -> Result<Vec<u8>, Verdict> {
+    use aiarena_store::Error;
+    match store.get(ContentHash(content_hash.0), MAX_ARTIFACT_BYTES as u64) {
+        Ok(bytes) => Ok(bytes),
+        Err(error @ Error::TooLarge { .. }) => Err(Verdict::Invalid(error.to_string())),
+        Err(error) => Err(Verdict::Unavailable(error.to_string())),
+    }
+}
+
+/// Evaluates in this process: for artifacts that somebody vouches for, as in the demo, or where nothing is at stake.
+#[derive(Debug)]
+pub struct InProcess<'a> {
+    store: &'a FolderStore,
+    kept: BTreeMap<B256, (u64, Result<Rc<Model>, Verdict>)>,
+    bytes: usize,
+    uses: u64,
+}
+
+impl<'a> InProcess<'a> {
+    /// Reads artifacts from `store`.
+    #[must_use]
+    pub fn new(store: &'a FolderStore) -> Self {
+        Self { store, kept: BTreeMap::new(), bytes: 0, uses: 0 }
+    }
+
+    /// The parsed artifact, or why there is none. What was not used for longest makes room.
+    fn model(&mut self, content_hash: B256) -> Result<Rc<Model>, Verdict> {
+        self.uses += 1;
+        if let Some((used, known)) = self.kept.get_mut(&content_hash) {
+            *used = self.uses;
+            return known.clone();
+        }
+        let parse = |bytes: Vec<u8>| {
+            Model::from_bytes(&bytes).map(Rc::new).map_err(|error| Verdict::Invalid(error.to_string()))
+        };
+        let model = fetch(self.store, content_hash).and_then(parse);
+        self.bytes += size(&model);
+        self.kept.insert(content_hash, (self.uses, model.clone()));
+        while self.bytes > KEPT_BYTES || self.kept.len() > KEPT_ARTIFACTS {
+            let oldest = self.kept.iter().min_by_key(|(_, (used, _))| *used).map(|(hash, _)| *hash);
+            let Some((_, model)) = oldest.and_then(|hash| self.kept.remove(&hash)) else { break };
+            self.bytes -= size(&model);
+        }
+        model
+    }
+}
+
+fn size(model: &Result<Rc<Model>, Verdict>) -> usize {
+    model.as_ref().map_or(0, |model| model.tensors().iter().map(|values| values.len() * size_of::<f32>()).sum())
+}
+
+impl Evaluator for InProcess<'_> {
+    fn evaluate(&mut self, content_hash: B256, rows: &Rows) -> Result<Verdict, Verdict> {
+        let model = self.model(content_hash)?;
+        let all: Vec<u32> = (0..u32::try_from(rows.len()).unwrap_or(u32::MAX)).collect();
+        Ok(match evaluate(&model, rows, &all) {
+            Ok(found) => Verdict::Valid(found.score()),
+            Err(error @ Error::NotFinite { .. }) => Verdict::Invalid(error.to_string()),
+            Err(error) => Verdict::Unavailable(error.to_string()),
+        })
+    }
+
+    fn alike(&mut self, later: B256, earlier: &[B256]) -> Result<Vec<bool>, String> {
+        let Ok(later) = self.model(later) else { return Ok(vec![false; earlier.len()]) };
+        Ok(earlier.iter().map(|hash| self.model(*hash).is_ok_and(|model| is_near_copy(&later, &model))).collect())
+    }
+}
+
+/// Evaluates each artifact in a process of its own ([`crate::sandbox`]): for artifacts of strangers.
+#[derive(Debug)]
+pub struct Sandboxed<'a> {
+    store: &'a FolderStore,
+    sandbox: Sandbox,
+}
+
+impl<'a> Sandboxed<'a> {
+    /// Reads artifacts from `store`, and never looks into them itself.
+    #[must_use]
+    pub fn new(store: &'a FolderStore, sandbox: Sandbox) -> Self {
+        Self { store, sandbox }
+    }
+
+    /// Asks, and once more if the artifact seems to be to blame: what it does to one evaluator it does to every one.
+    /// Processor time is not given twice.
+    fn ask(
+        &self,
+        kind: Kind,
+        feed: impl Fn(&mut dyn Write) -> io::Result<()> + Sync,
+    ) -> Result<Answer, Fault> {
+        match self.sandbox.ask(kind, |pipe| feed(pipe)) {
+            Err(Fault::Aborted) => self.sandbox.ask(kind, |pipe| feed(pipe)),
+            answer => answer,
+        }
+    }
+
+    fn compare(&self, later: &[u8], earlier: &[B256]) -> Result<Vec<bool>, Fault> {
+        let count = u32::try_from(earlier.len()).map_err(io::Error::other)?;
+        let feed = |pipe: &mut dyn Write| {
+            write_bytes(pipe, later)?;
+            // One at a time, however many there are; nothing is no model, and so like nothing.
+            earlier.iter().try_for_each(|hash| write_bytes(pipe, &fetch(self.store, *hash).unwrap_or_default()))
+        };
+        match self.ask(Kind::Compare { earlier: count }, feed)? {
+            Answer::Alike(alike) if alike.len() == earlier.len() => Ok(alike),
+            Answer::NotAModel(_) => Ok(vec![false; earlier.len()]),
+            // A comparison that fails everywhere finds no copy. Which of many it was is asked one by one.
+            Answer::Panicked(_) => Err(Fault::Aborted),
+            _ => Err(no_answer()),
+        }
+    }
+}
+
+fn no_answer() -> Fault {
+    Fault::NoAnswer { why: "it was asked something else".to_owned() }
+}
+
+/// The verdict of a fault: see [`crate::sandbox`] on whose it is.
+fn blame(fault: &Fault) -> Verdict {
+    match fault.is_the_artifacts() {
+        true => Verdict::Invalid(fault.to_string()),
+        false => Verdict::Unavailable(fault.to_string()),
+    }
+}
+
+impl Evaluator for Sandboxed<'_> {
+    fn evaluate(&mut self, content_hash: B256, rows: &Rows) -> Result<Verdict, Verdict> {
+        let artifact = fetch(self.store, content_hash)?;
+        let rows_bytes = rows.to_bytes();
+        let feed = |pipe: &mut dyn Write| {
+            write_bytes(pipe, &artifact)?;
+            write_bytes(pipe, &rows_bytes)
+        };
+        match self.ask(Kind::Evaluate, feed).map_err(|fault| blame(&fault))? {
+            Answer::Evaluated { correct, total } if correct <= total && total as usize == rows.len() => {
+                let score = Score::from_ratio(correct.into(), total.into()).unwrap_or(Score::INVALID);
+                Ok(Verdict::Valid(score))
+            }
+            Answer::NoScore(why) => Ok(Verdict::Invalid(why)),
+            Answer::NotAModel(why) => Err(Verdict::Invalid(why)),
+            Answer::Panicked(why) => Err(Verdict::Invalid(format!("the evaluator panicked: {why}"))),
+            _ => Err(blame(&no_answer())),
+        }
+    }
+
+    fn alike(&mut self, later: B256, earlier: &[B256]) -> Result<Vec<bool>, String> {
+        let Ok(later) = fetch(self.store, later) else { return Ok(vec![false; earlier.len()]) };
+        let mut alike = Vec::new();
+        for batch in earlier.chunks(BATCH) {
+            match self.compare(&later, batch) {
+                Ok(found) => alike.extend(found),
+                Err(fault) if !fault.is_the_artifacts() => return Err(fault.to_string()),
+                Err(_) => {
+                    for one in batch {
+                        match self.compare(&later, &[*one]) {
+                            Ok(found) => alike.extend(found),
+                            Err(fault) if fault.is_the_artifacts() => alike.push(false),
+                            Err(fault) => return Err(fault.to_string()),
+                        }
+                    }
+                }
+            }
+        }
+        Ok(alike)
+    }
+
+    fn batch(&self) -> usize {
+        BATCH
+    }
+}

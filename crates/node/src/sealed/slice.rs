@@ -1,0 +1,123 @@
+//! A creator's evaluation data, one slice per epoch, and the tree over them.
+
+use aiarena_mechanism::evaluation::{MerkleTree, slice_leaf};
+use aiarena_ml::Rows;
+use alloy::primitives::{B256, Keccak256};
+
+use super::SealedError;
+
+/// Names the encoding of a slice and its version.
+const MAGIC: &[u8; 14] = b"aiarena slice\x01";
+const SALT_BYTES: usize = 32;
+
+/// What one epoch is evaluated on.
+///
+/// As bytes: `"aiarena slice" 1 | salt, 32 bytes | rows` (see [`Rows::to_bytes`]). The salt keeps whoever
+/// suspects which rows a slice holds from finding out by hashing them: leaves are in proofs, and those are seen early.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slice {
+    /// Any 32 bytes that nobody else knows.
+    pub salt: B256,
+    /// All of them count.
+    pub rows: Rows,
+}
+
+impl Slice {
+    /// The slice as bytes. Equal slices give equal bytes, and no others do.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        [&MAGIC[..], self.salt.as_slice(), &self.rows.to_bytes()].concat()
+    }
+
+    /// Reads a slice that anybody may have written.
+    ///
+    /// # Errors
+    /// [`SealedError::Malformed`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SealedError> {
+        let malformed = |what: &str| SealedError::Malformed(what.to_owned());
+        let bytes = bytes.strip_prefix(MAGIC).ok_or_else(|| malformed("it does not begin as one"))?;
+        let (salt, rows) =
+            bytes.split_first_chunk::<SALT_BYTES>().ok_or_else(|| malformed("it has no salt"))?;
+        let rows = Rows::from_bytes(rows).map_err(|error| SealedError::Malformed(error.to_string()))?;
+        if rows.is_empty() {
+            return Err(malformed("it has no row"));
+        }
+        Ok(Self { salt: B256::from(*salt), rows })
+    }
+
+    /// Its leaf in the tree.
+    #[must_use]
+    pub fn leaf(&self) -> B256 {
+        slice_leaf(&self.to_bytes())
+    }
+}
+
+/// Cuts evaluation data into one slice per epoch, in their order, of sizes that differ by one row at most.
+///
+/// - `secret`: what only the creator knows; salts follow from it, so that the slices can be made again.
+///
+/// # Errors
+/// [`SealedError::TooFewRows`].
+pub fn split_into_slices(rows: &Rows, epochs: u32, secret: B256) -> Result<Vec<Slice>, SealedError> {
+    let too_few = || SealedError::TooFewRows { rows: rows.len(), epochs };
+    let count = u32::try_from(rows.len()).map_err(|_| too_few())?;
+    if epochs == 0 || count < epochs {
+        return Err(too_few());
+    }
+    let boundary = |index: u32| {
+        let boundary = u64::from(count) * u64::from(index) / u64::from(epochs);
+        u32::try_from(boundary).expect("at most the number of rows")
+    };
+    let slice = |index: u32| {
+        let numbers: Vec<u32> = (boundary(index)..boundary(index + 1)).collect();
+        Slice { salt: salt(secret, index), rows: rows.select(&numbers) }
+    };
+    Ok((0..epochs).map(slice).collect())
+}
+
+fn salt(secret: B256, index: u32) -> B256 {
+    let mut hasher = Keccak256::new();
+    hasher.update(b"aiarena slice salt v1");
+    hasher.update(secret);
+    hasher.update(index.to_be_bytes());
+    hasher.finalize()
+}
+
+/// The tree over all slices of a task: its root goes on chain when the task is created, and nothing of it changes after.
+#[derive(Debug, Clone)]
+pub struct EvaluationTree {
+    slices: Vec<Slice>,
+    tree: MerkleTree,
+}
+
+impl EvaluationTree {
+    /// A tree over slices in the order of their epochs, as many as the task has epochs when it is created.
+    ///
+    /// # Errors
+    /// If there is no slice.
+    pub fn new(slices: Vec<Slice>) -> Result<Self, SealedError> {
+        let tree = MerkleTree::new(slices.iter().map(Slice::leaf).collect())?;
+        Ok(Self { slices, tree })
+    }
+
+    /// What the task's `evaluationRoot` has to be.
+    #[must_use]
+    pub fn root(&self) -> B256 {
+        self.tree.root()
+    }
+
+    /// The slices, in the order of their epochs.
+    #[must_use]
+    pub fn slices(&self) -> &[Slice] {
+        &self.slices
+    }
+
+    /// A slice and the siblings on its way to the root.
+    ///
+    /// # Errors
+    /// If there is no such slice.
+    pub fn slice(&self, index: u32) -> Result<(&Slice, Vec<B256>), SealedError> {
+        let proof = self.tree.proof(index as usize)?;
+        Ok((&self.slices[index as usize], proof))
+    }
+}

@@ -1,0 +1,209 @@
+//! Slices from their creator to the validators, with everything that can go wrong on the way.
+
+#![allow(clippy::unwrap_used, reason = "a failed expectation is the point of a test")]
+
+use aiarena_chain::{
+    deploy::Schedule,
+    ledger::{Clock, Constants, Ledger, Phase, Pool, Role, Task, TaskParams},
+};
+use aiarena_mechanism::{ranking::RankingRule, settle::Task as Rules};
+use aiarena_ml::{Dataset, Rows};
+use aiarena_node::sealed::{
+    EvaluationKey, EvaluationTree, MAX_SEALED_BYTES, Place, SealedError, is_due, is_published, open,
+    open_published, seal, split_into_slices, who_gets,
+};
+use alloy::{
+    primitives::{Address, B256, U256},
+    signers::local::PrivateKeySigner,
+};
+use proptest::prelude::*;
+
+const EPOCHS: u32 = 5;
+const FIRST: u32 = 3;
+
+fn rows(count: u32) -> Rows {
+    Dataset::embedded().evaluation.select(&(0..count).collect::<Vec<_>>())
+}
+
+fn tree(count: u32) -> EvaluationTree {
+    EvaluationTree::new(split_into_slices(&rows(count), EPOCHS, B256::repeat_byte(1)).unwrap()).unwrap()
+}
+
+fn key(byte: u8) -> EvaluationKey {
+    let signer = PrivateKeySigner::from_bytes(&B256::repeat_byte(byte)).unwrap();
+    EvaluationKey::new(&signer, 1, Address::ZERO)
+}
+
+fn place(tree: &EvaluationTree, index: u32) -> Place {
+    Place { root: tree.root(), epoch: FIRST + index, index, count: EPOCHS }
+}
+
+fn task(root: B256) -> Task {
+    let rules = Rules {
+        rule: RankingRule::StakeIntegral { phi_wad: U256::from(200_000_000_000_000_000_u64) },
+        gamma_wad: U256::ZERO,
+        epsilon_wad: U256::ZERO,
+        tolerance: 0,
+        redundancy: 1,
+    };
+    let params = TaskParams {
+        metadata: B256::ZERO,
+        evaluation_root: root,
+        epochs: EPOCHS,
+        min_node_stake: U256::from(10),
+        min_validator_stake: U256::from(10),
+        max_submissions: 8,
+        fresh_data: true,
+        rules,
+    };
+    Task::new(1, Address::ZERO, (FIRST, FIRST + EPOCHS - 1), params)
+}
+
+#[test]
+fn every_slice_reaches_its_epoch_and_no_other() {
+    let tree = tree(13);
+    let (first, second, stranger) = (key(1), key(2), key(3));
+    let mut all = 0;
+    for index in 0..EPOCHS {
+        let opening = tree.opening(FIRST + index, index).unwrap();
+        let sealed = seal(&opening, &[first.public(), second.public()]).unwrap();
+        let place = place(&tree, index);
+        for key in [&first, &second] {
+            assert_eq!(open(&sealed, key, &place).unwrap(), tree.slices()[index as usize].rows);
+        }
+        assert_eq!(open_published(&opening, &place).unwrap(), tree.slices()[index as usize].rows);
+        all += tree.slices()[index as usize].rows.len();
+        assert!(matches!(open(&sealed, &stranger, &place), Err(SealedError::OtherRecipients)));
+        let root = Place { root: B256::repeat_byte(9), ..place };
+        assert!(matches!(open(&sealed, &first, &root), Err(SealedError::NotInTree { .. })));
+        let count = Place { count: EPOCHS + 4, ..place };
+        assert!(matches!(open(&sealed, &first, &count), Err(SealedError::NotInTree { .. })));
+        // Another epoch's slice, under its own name and under this one.
+        let other = (index + 1) % EPOCHS;
+        let named = tree.opening(FIRST + other, other).unwrap();
+        assert!(matches!(open_published(&named, &place), Err(SealedError::OtherPlace { .. })));
+        let mut renamed = named;
+        renamed[16..20].copy_from_slice(&place.epoch.to_be_bytes());
+        renamed[20..24].copy_from_slice(&index.to_be_bytes());
+        assert!(open_published(&renamed, &place).is_err());
+    }
+    assert_eq!(all, 13);
+}
+
+#[test]
+fn impossible_wishes_are_refused() {
+    assert!(matches!(split_into_slices(&rows(4), 5, B256::ZERO), Err(SealedError::TooFewRows { .. })));
+    assert!(matches!(split_into_slices(&rows(4), 0, B256::ZERO), Err(SealedError::TooFewRows { .. })));
+    assert!(matches!(seal(b"x", &[]), Err(SealedError::NoRecipient)));
+    assert!(matches!(seal(b"x", &[B256::ZERO]), Err(SealedError::UnusableKey(_))));
+    assert!(tree(5).opening(1, EPOCHS).is_err());
+}
+
+#[test]
+fn hostile_files_are_refused() {
+    let tree = tree(5);
+    let (key, place) = (key(1), place(&tree, 0));
+    let refused = |bytes: &[u8]| open(bytes, &key, &place).unwrap_err();
+    assert!(matches!(refused(&vec![0; MAX_SEALED_BYTES + 1]), SealedError::TooLarge { .. }));
+    assert!(matches!(refused(b""), SealedError::Broken(_)));
+    let mut recipients = b"age-encryption.org/v1\n".to_vec();
+    while recipients.len() < 2 << 20 {
+        recipients.extend(b"-> X25519 TEiF0ypqr+bpvcqXNyCVJpL7OuwPdVwPL7KQEbFDOCc\n");
+    }
+    assert!(matches!(refused(&recipients), SealedError::TooLarge { .. }));
+    for opening in [&b""[..], b"garbage", &[0xff; 100]] {
+        let sealed = seal(opening, &[key.public()]).unwrap();
+        assert!(matches!(refused(&sealed), SealedError::Malformed(_)));
+    }
+}
+
+#[test]
+fn only_validators_whose_stake_counts_get_a_slice() {
+    let mut ledger = Ledger::new(CLOCK, CONSTANTS);
+    let mut task = task(B256::ZERO);
+    let pools = [
+        (1, Role::Validator, 1, 10, Some(key(1).public())),
+        (2, Role::Validator, 1, 9, Some(key(2).public())),
+        (3, Role::Node, 1, 10, Some(key(3).public())),
+        (4, Role::Validator, 1, 10, None),
+        (5, Role::Validator, 4, 10, Some(key(5).public())),
+        (6, Role::Validator, 1, 10, Some(B256::ZERO)),
+    ];
+    for (byte, role, since, stake, key) in pools {
+        let mut pool = Pool::new(role);
+        pool.stakes.set(since, (U256::from(stake), U256::ZERO));
+        task.pools.insert(Address::repeat_byte(byte), pool);
+        ledger.keys.extend(key.map(|key| (Address::repeat_byte(byte), key)));
+    }
+    ledger.keys.insert(Address::repeat_byte(7), key(7).public());
+    let who = |epoch| -> Vec<u8> { who_gets(&ledger, &task, epoch).iter().map(|(who, _)| who.0[0]).collect() };
+    assert_eq!((who(3), who(4)), (vec![1], vec![1, 5]));
+    let now = |epoch, phase| CLOCK.start(epoch, phase);
+    assert!(!is_due(&task, &CLOCK, now(3, Phase::Commit), 3), "no seed was drawn");
+    assert!(!is_published(&task, &CLOCK, now(7, Phase::Settle)));
+    assert!(is_published(&task, &CLOCK, now(8, Phase::Submit)));
+    assert_eq!(Place::of(&task, 2), None);
+    assert_eq!(Place::of(&task, 7).map(|place| place.index), Some(4));
+    assert_eq!(Place::of(&task, 8), None);
+}
+
+const CONSTANTS: Constants = Constants {
+    bond: U256::ZERO,
+    max_fee_wad: U256::ZERO,
+    slash_wad: U256::ZERO,
+    emission: U256::ZERO,
+    emission_decay_wad: U256::ZERO,
+    emission_period: 1,
+};
+
+const CLOCK: Clock = Clock {
+    genesis: 1_000,
+    epoch_length: 100,
+    unbonding_epochs: 2,
+    schedule: Schedule {
+        submit_end: 40,
+        disclose_end: 50,
+        seed_end: 60,
+        commit_end: 75,
+        reveal_end: 90,
+        seed_delay: 0,
+        silent_epochs: 2,
+    },
+};
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_changed_or_cut_file_opens(at: usize, bit in 0..8_u32, cut: usize) {
+        let tree = tree(5);
+        let place = place(&tree, 2);
+        let opening = tree.opening(place.epoch, 2).unwrap();
+        let sealed = seal(&opening, &[key(1).public()]).unwrap();
+        for bytes in [&sealed, &opening] {
+            let mut changed = bytes.clone();
+            changed[at % bytes.len()] ^= 1 << bit;
+            prop_assert!(open(&changed, &key(1), &place).is_err());
+            prop_assert!(open_published(&changed, &place).is_err());
+            let cut = &bytes[..cut % bytes.len()];
+            prop_assert!(open(cut, &key(1), &place).is_err());
+            prop_assert!(open_published(cut, &place).is_err());
+        }
+    }
+
+    #[test]
+    fn slices_hold_all_rows_once_and_in_order(count in 1..40_u32, epochs in 1..40_u32) {
+        let rows = rows(count);
+        match split_into_slices(&rows, epochs, B256::ZERO) {
+            Err(_) => prop_assert!(count < epochs),
+            Ok(slices) => {
+                let sizes: Vec<usize> = slices.iter().map(|slice| slice.rows.len()).collect();
+                prop_assert_eq!(sizes.len(), epochs as usize);
+                prop_assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1);
+                let joined: Vec<u8> =
+                    slices.iter().flat_map(|slice| slice.rows.to_bytes()[12..].to_vec()).collect();
+                prop_assert_eq!(&joined[..], &rows.to_bytes()[12..]);
+            }
+        }
+    }
+}
