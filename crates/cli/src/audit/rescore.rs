@@ -6,7 +6,7 @@ use aiarena_node::judge::{Judge, Verdict, slice_of};
 use aiarena_store::FolderStore;
 
 use super::finding::{Findings, Kind, Place};
-use crate::{demo::stage::TaskDescription, ui::Ui};
+use crate::{description::TaskDescription, ui::Ui};
 
 /// What is needed to evaluate again.
 #[derive(Debug)]
