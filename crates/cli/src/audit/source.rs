@@ -14,9 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::rescore::Rescore;
 use crate::{
     args::AuditArgs,
-    demo::stage::{
-        ARTIFACTS_FOLDER, CHAIN_FILE, DEPLOYMENT_FILE, EVAL_DATA_FOLDER, TASK_FILE, rpc_client,
-    },
+    demo::stage::{ARTIFACTS_FOLDER, CHAIN_FILE, DEPLOYMENT_FILE, EVAL_DATA_FOLDER, TASK_FILE, rpc_client},
     description::TaskDescription,
     files::read_json,
 };

@@ -37,9 +37,7 @@ impl Preset {
             Self::BaseSepolia => {
                 "# The test network of Base. Its public endpoint is slow and limited: add one of your own before it.\n"
             }
-            Self::Base => {
-                "# Base. Its public endpoint is slow and limited: add one of your own before it.\n"
-            }
+            Self::Base => "# Base. Its public endpoint is slow and limited: add one of your own before it.\n",
         }
     }
 }

@@ -24,8 +24,9 @@ impl TryFrom<String> for RpcUrl {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let url: Url =
-            text.parse().map_err(|error| format!("this is no URL, such as http://127.0.0.1:8545: {error}"))?;
+        let url: Url = text
+            .parse()
+            .map_err(|error| format!("this is no URL, such as http://127.0.0.1:8545: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err("an endpoint begins with http:// or https:// and names a host".to_owned());
         }

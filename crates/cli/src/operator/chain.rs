@@ -51,7 +51,8 @@ fn start(args: &ChainArgs) -> Result<EmbeddedChain> {
     match file.filter(|file| file.exists()) {
         Some(file) => EmbeddedChain::load(file).with_context(|| format!("cannot load {}", file.display())),
         None => {
-            let config = Config { chain_id: args.chain_id, genesis_timestamp: machine_time(), ..Config::default() };
+            let config =
+                Config { chain_id: args.chain_id, genesis_timestamp: machine_time(), ..Config::default() };
             let chain = EmbeddedChain::new(config.with_balance(DEVELOPMENT, coins(COINS.0)));
             chain.context("start the embedded chain")
         }

@@ -114,7 +114,9 @@ pub(super) async fn run(args: DeployArgs) -> Result<bool> {
     let (plan, nonce) = match missing(&provider, me, &plan).await? {
         Some(plan) => (plan, nonce),
         None => {
-            eprintln!("Other transactions of {me} came between, so the planned addresses are lost: it starts anew.");
+            eprintln!(
+                "Other transactions of {me} came between, so the planned addresses are lost: it starts anew."
+            );
             let nonce = provider.get_transaction_count(me).await.context("cannot ask for the nonce")?;
             (Plan::new(me, nonce, (config.network.chain_id, head), params.token(), &values), nonce)
         }
@@ -201,7 +203,12 @@ async fn measure(config: &DeployConfig, chain_id: u64, now: u64) -> Result<Vec<(
     Ok(sent.into_iter().map(|sent| (sent.action, sent.gas)).collect())
 }
 
-async fn rehearse(provider: &DynProvider, plan: &Plan, measured: &[(String, u64)], json: bool) -> Result<bool> {
+async fn rehearse(
+    provider: &DynProvider,
+    plan: &Plan,
+    measured: &[(String, u64)],
+    json: bool,
+) -> Result<bool> {
     let price = provider.get_gas_price().await.context("cannot ask for the price of gas")?;
     let (mut rows, mut total, mut total_gas) = (Vec::new(), U256::ZERO, 0);
     for step in &plan.steps {
@@ -211,7 +218,8 @@ async fn rehearse(provider: &DynProvider, plan: &Plan, measured: &[(String, u64)
         let fee = U256::from(gas) * U256::from(price) + data.unwrap_or_default();
         (total, total_gas) = (total + fee, total_gas + gas);
         if !json {
-            let data = data.map_or(String::new(), |fee| format!(", {} ETH of it for data", amount::show(fee, 18)));
+            let data =
+                data.map_or(String::new(), |fee| format!(", {} ETH of it for data", amount::show(fee, 18)));
             say(&format!("{:10} gas {gas:>8} cost {} ETH{data}", step.name, amount::show(fee, 18)))?;
         }
         rows.push(json!({
@@ -224,7 +232,8 @@ async fn rehearse(provider: &DynProvider, plan: &Plan, measured: &[(String, u64)
     }
     let total = amount::show(total, 18);
     if json {
-        let report = json!({ "ok": true, "dry_run": true, "contracts": rows, "gas": total_gas, "cost": total });
+        let report =
+            json!({ "ok": true, "dry_run": true, "contracts": rows, "gas": total_gas, "cost": total });
         say(&serde_json::to_string_pretty(&report)?)?;
     } else {
         say(&format!("In all     gas {total_gas:>8} cost {total} ETH. Nothing was sent."))?;
@@ -271,7 +280,8 @@ async fn carry_out(
         say(&serde_json::to_string_pretty(&report)?)?;
     } else {
         let Deployment { arena, vault, emission, token, .. } = deployment;
-        for (name, address) in [("arena", arena), ("vault", vault), ("emission", emission), ("token", token)] {
+        for (name, address) in [("arena", arena), ("vault", vault), ("emission", emission), ("token", token)]
+        {
             say(&format!("{name:9} {address}"))?;
         }
     }

@@ -97,9 +97,9 @@ fn key(config: &Config, checks: &mut Checks) {
 fn disk(config: &Config, checks: &mut Checks) {
     let folder = &config.data_dir;
     let writable = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder).map(drop));
-    let writable = writable
-        .map(|()| format!("{} can be written", folder.display()))
-        .map_err(|error| anyhow::anyhow!("{}: {error}: correct data_dir or its permissions", folder.display()));
+    let writable = writable.map(|()| format!("{} can be written", folder.display())).map_err(|error| {
+        anyhow::anyhow!("{}: {error}: correct data_dir or its permissions", folder.display())
+    });
     if checks.result("data folder", writable) {
         match free_kib(folder) {
             Some(free) if free < LITTLE_DISK => {
@@ -132,8 +132,14 @@ async fn endpoints(config: &Config, checks: &mut Checks) -> bool {
             Ok(id) if id == config.network.chain_id => {
                 let block = network::provider(client).get_block(BlockId::latest()).await.ok().flatten();
                 match block {
-                    Some(block) => heads.push((url, block.header.number, block.header.timestamp, begin.elapsed())),
-                    None => checks.note("endpoint", Verdict::Fail, format!("{url} has no newest block: use another one")),
+                    Some(block) => {
+                        heads.push((url, block.header.number, block.header.timestamp, begin.elapsed()))
+                    }
+                    None => checks.note(
+                        "endpoint",
+                        Verdict::Fail,
+                        format!("{url} has no newest block: use another one"),
+                    ),
                 }
             }
             Ok(id) => {
@@ -142,7 +148,11 @@ async fn endpoints(config: &Config, checks: &mut Checks) -> bool {
                 checks.note("endpoint", Verdict::Fail, text);
             }
             Err(reason) => {
-                checks.note("endpoint", Verdict::Fail, format!("{url}: {reason}: is the node running, and rpc right?"));
+                checks.note(
+                    "endpoint",
+                    Verdict::Fail,
+                    format!("{url}: {reason}: is the node running, and rpc right?"),
+                );
             }
         }
     }
@@ -158,7 +168,11 @@ async fn endpoints(config: &Config, checks: &mut Checks) -> bool {
         let verdict = if drift > MOST_DRIFT { Verdict::Warn } else { Verdict::Ok };
         let text = format!(
             "the newest block is {drift} s from this machine's clock{}",
-            if drift > MOST_DRIFT { ": the chain's clock decides; is the node in step, and this clock right?" } else { "" }
+            if drift > MOST_DRIFT {
+                ": the chain's clock decides; is the node in step, and this clock right?"
+            } else {
+                ""
+            }
         );
         checks.note("clock", verdict, text);
     }
@@ -166,7 +180,10 @@ async fn endpoints(config: &Config, checks: &mut Checks) -> bool {
 }
 
 /// Seconds since 1970, by this machine.
-#[expect(clippy::disallowed_methods, reason = "the clock of the machine is what is compared with the chain's")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock of the machine is what is compared with the chain's"
+)]
 pub(super) fn machine_time() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map(|duration| duration.as_secs()).unwrap_or_default()
@@ -185,7 +202,11 @@ async fn arena(config: &Config, checks: &mut Checks) {
         }
         Ok(found) => {
             for difference in found {
-                checks.note("contracts", Verdict::Fail, format!("{difference}: is the address book the right one?"));
+                checks.note(
+                    "contracts",
+                    Verdict::Fail,
+                    format!("{difference}: is the address book the right one?"),
+                );
             }
         }
         Err(error) => checks.note("contracts", Verdict::Fail, format!("{error:#}")),

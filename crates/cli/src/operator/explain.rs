@@ -18,7 +18,10 @@ const ADVICE: [(&str, &str); 34] = [
     ("PoolWornOut", "slashes took nearly all of this operator's delegated stake: delegate to another one"),
     ("TooManyRequests", "too much is unbonding in this pool: `aiarena withdraw` what is due, then try again"),
     ("NothingToWithdraw", "nothing has finished unbonding yet: `aiarena status` shows the dates"),
-    ("NothingToClaim", "there is no reward to claim: it comes when an epoch is settled; `aiarena status` shows it"),
+    (
+        "NothingToClaim",
+        "there is no reward to claim: it comes when an epoch is settled; `aiarena status` shows it",
+    ),
     ("NothingToReclaim", "nothing of this task is left for you"),
     ("BudgetOpen", "an epoch of the task is not settled yet: wait for its settlement"),
     ("CommissionInvalid", "a commission is 0 to 100 per cent"),
@@ -26,7 +29,10 @@ const ADVICE: [(&str, &str); 34] = [
     ("TokenAmountMismatch", "the token takes a fee on transfers, which the vault does not support"),
     ("VaultFull", "the vault holds as much as it can count"),
     ("ZeroAmount", "the amount is 0"),
-    ("BadParameter", "the arena does not take this value: the error names the parameter, docs/mechanism.md its bounds"),
+    (
+        "BadParameter",
+        "the arena does not take this value: the error names the parameter, docs/mechanism.md its bounds",
+    ),
     ("BadDeployment", "the contracts do not take this value: the error names it; change the parameters"),
     ("ERC20InsufficientBalance", "you hold too few tokens: `aiarena status` shows how many"),
     ("ERC20InsufficientAllowance", "the vault may not take that many tokens: try again, which approves them"),
@@ -50,9 +56,13 @@ pub(super) fn advice(error: &ClientError) -> Option<&'static str> {
         ClientError::Rpc { source, .. } => {
             let text = source.to_string().to_lowercase();
             if text.contains("insufficient funds") {
-                Some("the account has too few coins to pay for gas: send it some; `aiarena status` shows how many")
+                Some(
+                    "the account has too few coins to pay for gas: send it some; `aiarena status` shows how many",
+                )
             } else if text.contains("nonce") {
-                Some("another transaction of this account is on its way: wait until it is mined, then try again")
+                Some(
+                    "another transaction of this account is on its way: wait until it is mined, then try again",
+                )
             } else {
                 None
             }

@@ -61,7 +61,10 @@ fn keep(
     let signer = key()?;
     let password = secret::new_password(password_file.or(config.key.password_file.as_deref()))?;
     keystore::write(path, &signer, &password)?;
-    eprintln!("wrote {}: without it and its password, what the key owns is lost, so keep a copy", path.display());
+    eprintln!(
+        "wrote {}: without it and its password, what the key owns is lost, so keep a copy",
+        path.display()
+    );
     say(&signer.address().to_string())?;
     Ok(true)
 }
@@ -79,12 +82,17 @@ fn import(file: Option<&Path>) -> Result<PrivateKeySigner> {
 fn parse(text: &Secret) -> Result<PrivateKeySigner> {
     // The text is a secret, so no error repeats any of it.
     let digits = text.reveal().strip_prefix("0x").unwrap_or(text.reveal());
-    ensure!(digits.len() == 64, "a private key has 64 hexadecimal digits, this has {} characters", digits.len());
+    ensure!(
+        digits.len() == 64,
+        "a private key has 64 hexadecimal digits, this has {} characters",
+        digits.len()
+    );
     let mut bytes = B256::ZERO;
     if hex::decode_to_slice(digits, bytes.as_mut_slice()).is_err() {
         bail!("a private key has 64 hexadecimal digits, and there is another character among these");
     }
-    PrivateKeySigner::from_bytes(&bytes).map_err(|_| anyhow::anyhow!("this number is no private key of the curve"))
+    PrivateKeySigner::from_bytes(&bytes)
+        .map_err(|_| anyhow::anyhow!("this number is no private key of the curve"))
 }
 
 fn list(config: &Config, json: bool) -> Result<bool> {

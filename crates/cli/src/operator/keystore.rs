@@ -63,7 +63,10 @@ impl Outline {
     fn read(path: &Path) -> Result<Self> {
         let text = read_text(path)?;
         let no_keystore = || {
-            format!("{} is no encrypted key: `aiarena key new` or `aiarena key import` writes one", path.display())
+            format!(
+                "{} is no encrypted key: `aiarena key new` or `aiarena key import` writes one",
+                path.display()
+            )
         };
         let outline: Self = serde_json::from_str(&text).with_context(no_keystore)?;
         outline.check().with_context(no_keystore)?;
@@ -180,7 +183,9 @@ pub(super) fn loose(path: &Path) -> Option<String> {
         let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             let path = path.display();
-            return Some(format!("{path} has the permissions {mode:04o}, so others may use it: chmod 600 {path}"));
+            return Some(format!(
+                "{path} has the permissions {mode:04o}, so others may use it: chmod 600 {path}"
+            ));
         }
     }
     None

@@ -10,8 +10,8 @@ mod date;
 mod deploy;
 mod doctor;
 mod explain;
-mod keystore;
 mod keys;
+mod keystore;
 mod network;
 mod params;
 mod secret;
@@ -26,8 +26,8 @@ pub mod wallet;
 use anyhow::Result;
 
 use self::args::{
-    ChainArgs, ClaimArgs, CommissionArgs, DelegateArgs, DeployArgs, DoctorArgs, InitArgs, KeyArgs, ReclaimArgs,
-    StakeArgs, StatusArgs, TaskArgs, TokenArgs, UnstakeArgs, WithdrawArgs,
+    ChainArgs, ClaimArgs, CommissionArgs, DelegateArgs, DeployArgs, DoctorArgs, InitArgs, KeyArgs,
+    ReclaimArgs, StakeArgs, StatusArgs, TaskArgs, TokenArgs, UnstakeArgs, WithdrawArgs,
 };
 use crate::{
     config::{self, Config},
@@ -109,7 +109,8 @@ fn init(args: InitArgs) -> Result<bool> {
         (Some(preset), _) => preset.network(),
         (None, chain_id) => {
             for url in &args.rpc {
-                config::RpcUrl::try_from(url.clone()).map_err(|error| anyhow::anyhow!("--rpc {url}: {error}"))?;
+                config::RpcUrl::try_from(url.clone())
+                    .map_err(|error| anyhow::anyhow!("--rpc {url}: {error}"))?;
             }
             (chain_id.unwrap_or_default(), args.rpc)
         }

@@ -1,8 +1,7 @@
 //! Passwords and private keys on their way into the program: never from the command line, never printed.
 
 use std::{
-    env,
-    fmt,
+    env, fmt,
     io::{IsTerminal, Read},
     path::Path,
 };
@@ -70,7 +69,11 @@ fn given(file: Option<&Path>) -> Result<Option<Secret>> {
     if let Some(file) = file {
         let text = read_text(file).context("cannot read the password")?;
         let first = text.lines().next().unwrap_or_default();
-        ensure!(!first.is_empty(), "the first line of {} is empty: it should be the password", file.display());
+        ensure!(
+            !first.is_empty(),
+            "the first line of {} is empty: it should be the password",
+            file.display()
+        );
         return Ok(Some(Secret(first.to_owned())));
     }
     match env::var(VARIABLE) {

@@ -131,7 +131,12 @@ pub(super) async fn carry_out(session: &Session, steps: Vec<Step>, flags: &SendA
         return Ok(false);
     }
     let account = wallet::open(config).await?;
-    ensure!(account.address() == session.me, "the key is that of {}, not of {}", account.address(), session.me);
+    ensure!(
+        account.address() == session.me,
+        "the key is that of {}, not of {}",
+        account.address(),
+        session.me
+    );
     let mut receipts = Vec::with_capacity(steps.len());
     for step in &steps {
         match step.call.send(&account, step.to).await {
@@ -188,7 +193,8 @@ pub(super) async fn settled(
 
 /// What a receipt says was paid, in wei; rollups add the fee for data.
 fn cost(receipt: &Value) -> U256 {
-    let field = |name: &str| receipt[name].as_str().and_then(|text| text.parse::<U256>().ok()).unwrap_or_default();
+    let field =
+        |name: &str| receipt[name].as_str().and_then(|text| text.parse::<U256>().ok()).unwrap_or_default();
     field("gasUsed").saturating_mul(field("effectiveGasPrice")).saturating_add(field("l1Fee"))
 }
 
@@ -248,8 +254,7 @@ pub(super) fn refused(
 }
 
 async fn estimate(provider: &DynProvider, from: Address, step: &Step) -> Result<u64, ClientError> {
-    let request =
-        TransactionRequest::default().with_from(from).with_to(step.to).with_input(step.call.data());
+    let request = TransactionRequest::default().with_from(from).with_to(step.to).with_input(step.call.data());
     provider.estimate_gas(request).await.map_err(|source| ClientError::from_rpc("estimate", source))
 }
 
@@ -283,14 +288,16 @@ async fn rehearse(session: &Session, steps: &[Step], flags: &SendArgs) -> Result
         total = total.saturating_add(fee.unwrap_or_default());
         rows.push(json!({ "what": step.what, "gas": gas, "cost": fee.map(|fee| amount::show(fee, 18)) }));
         let known = gas.zip(fee).map(|(gas, fee)| format!("gas {gas} cost {} ETH", amount::show(fee, 18)));
-        let known = known.unwrap_or_else(|| "gas unknown: this node cannot try it after the step before".to_owned());
+        let known =
+            known.unwrap_or_else(|| "gas unknown: this node cannot try it after the step before".to_owned());
         if !flags.json {
             say(&format!("{}. {known}", number + 1))?;
         }
     }
     let total = amount::show(total, 18);
     if flags.json {
-        let report = json!({ "ok": true, "dry_run": true, "transactions": rows, "cost": total, "complete": complete });
+        let report =
+            json!({ "ok": true, "dry_run": true, "transactions": rows, "cost": total, "complete": complete });
         say(&serde_json::to_string_pretty(&report)?)?;
     } else {
         say(&format!("{} {total} ETH. Nothing was sent.", if complete { "In all" } else { "At least" }))?;

@@ -76,9 +76,9 @@ impl Session {
 
     /// The arena's state, read from its events.
     pub(super) async fn follow(&self) -> Result<Follower> {
-        let mut follower = Follower::connect(self.provider.clone(), self.deployment)
-            .await
-            .context("the contracts of the address book do not answer as an arena: `aiarena doctor` says more")?;
+        let mut follower = Follower::connect(self.provider.clone(), self.deployment).await.context(
+            "the contracts of the address book do not answer as an arena: `aiarena doctor` says more",
+        )?;
         follower.sync().await.context("cannot read the arena's history")?;
         Ok(follower)
     }

@@ -38,11 +38,18 @@ pub(super) async fn stake(args: StakeArgs) -> Result<bool> {
             role.map_err(|error| contract_error("ask for your role", error))?
         }
     };
-    ensure!(role != 0, "this is your first stake in task {task}: say what you do with --role node or --role validator");
+    ensure!(
+        role != 0,
+        "this is your first stake in task {task}: say what you do with --role node or --role validator"
+    );
     let mut steps = session.approval(amount).await?;
     let name = if role == 1 { "node" } else { "validator" };
     let what = format!("stake {} as a {name} of task {task}", session.token.show(amount));
-    steps.push(Step::new(what, session.deployment.vault, Vault::stakeCall { task, role, amount: amount.to() }));
+    steps.push(Step::new(
+        what,
+        session.deployment.vault,
+        Vault::stakeCall { task, role, amount: amount.to() },
+    ));
     carry_out(&session, steps, &args.send).await
 }
 
@@ -72,7 +79,8 @@ pub(super) async fn undelegate(args: DelegateArgs) -> Result<bool> {
     let session = open(&args.config).await?;
     let amount = session.token.parse(&args.amount)?;
     let DelegateArgs { task, operator, .. } = args;
-    let what = format!("start unbonding {} delegated to {operator} in task {task}", session.token.show(amount));
+    let what =
+        format!("start unbonding {} delegated to {operator} in task {task}", session.token.show(amount));
     let call = Vault::undelegateCall { task: U256::from(task), operator, amount: amount.to() };
     carry_out(&session, vec![Step::new(what, session.deployment.vault, call)], &args.send).await
 }
@@ -84,7 +92,8 @@ pub(super) async fn commission(args: CommissionArgs) -> Result<bool> {
     let billionths = amount::parse(&args.percent, 7)?;
     ensure!(billionths <= U256::from(1_000_000_000), "{} per cent is more than 100", args.percent);
     let wad: u64 = billionths.to::<u64>() * 1_000_000_000;
-    let what = format!("set your commission in task {} to {} per cent", args.task, amount::show(billionths, 7));
+    let what =
+        format!("set your commission in task {} to {} per cent", args.task, amount::show(billionths, 7));
     let call = Vault::setCommissionCall { task: U256::from(args.task), commissionWad: wad };
     carry_out(&session, vec![Step::new(what, session.deployment.vault, call)], &args.send).await
 }
@@ -160,7 +169,9 @@ pub(super) async fn token(args: TokenArgs) -> Result<bool> {
     };
     ensure!(
         minter == session.me,
-        Refusal(format!("only {minter}, which deployed the token, can mint; ask it for some, or use its key"))
+        Refusal(format!(
+            "only {minter}, which deployed the token, can mint; ask it for some, or use its key"
+        ))
     );
     let to = to.unwrap_or(session.me);
     let what = format!("mint {} for {to}", session.token.show(base_units));

@@ -80,7 +80,10 @@ pub(super) async fn run(args: StatusArgs) -> Result<bool> {
     say(&format!("next       {next} at {}", utc(deadline)))?;
     for holding in holdings {
         let Holding { task, operator, role, stake, claimable, .. } = &holding;
-        say(&format!("task {task}: {role} {operator}: stake {stake}, claimable {claimable} {}", token.symbol))?;
+        say(&format!(
+            "task {task}: {role} {operator}: stake {stake}, claimable {claimable} {}",
+            token.symbol
+        ))?;
         if let Some((by_others, commission)) = holding.delegated_by_others.zip(holding.commission_percent) {
             say(&format!("  delegated by others {by_others}, commission {commission} %"))?;
         }

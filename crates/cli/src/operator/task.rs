@@ -35,7 +35,9 @@ pub(super) async fn run(args: TaskArgs) -> Result<bool> {
             create(open(config).await?, &file, &send).await
         }
         TaskCommand::List { json } => show(&reader(config.config.as_deref()).await?, None, json).await,
-        TaskCommand::Show { task, json } => show(&reader(config.config.as_deref()).await?, Some(task), json).await,
+        TaskCommand::Show { task, json } => {
+            show(&reader(config.config.as_deref()).await?, Some(task), json).await
+        }
         TaskCommand::Fund { task, amount, send } => {
             let session = open(config).await?;
             let amount = session.token.parse(&amount)?;
@@ -115,7 +117,10 @@ async fn show(session: &Session, only: Option<u64>, json: bool) -> Result<bool> 
         match only {
             Some(_) => {
                 for (name, value) in facts.as_object().into_iter().flatten() {
-                    say(&format!("{name:20} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))?;
+                    say(&format!(
+                        "{name:20} {}",
+                        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+                    ))?;
                 }
             }
             None => say(&format!(

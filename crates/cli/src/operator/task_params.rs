@@ -36,14 +36,8 @@ struct File {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", tag = "rule")]
 enum Ranking {
-    StakeIntegral {
-        phi: String,
-    },
-    RankGeometric {
-        q: String,
-        alpha: String,
-        cutoff: u16,
-    },
+    StakeIntegral { phi: String },
+    RankGeometric { q: String, alpha: String, cutoff: u16 },
 }
 
 /// Reads a task's parameters; amounts are in the token.
@@ -55,12 +49,19 @@ pub(super) fn read(path: &Path, token: &Token) -> Result<(TaskDescription, Arena
     Ok((description, params))
 }
 
-fn build(file: &File, folder: &Path, description: &TaskDescription, token: &Token) -> Result<Arena::TaskParams> {
+fn build(
+    file: &File,
+    folder: &Path,
+    description: &TaskDescription,
+    token: &Token,
+) -> Result<Arena::TaskParams> {
     let ratio = |name: &'static str, text: &str| amount::parse_wad(text).context(name);
     let tokens = |name: &'static str, text: &str| amount::parse_u96(text, token.decimals).context(name);
     let (rule, phi, q, alpha, cutoff) = match &file.ranking {
         Ranking::StakeIntegral { phi } => (0, ratio("phi", phi)?, 0, 0, 0),
-        Ranking::RankGeometric { q, alpha, cutoff } => (1, 0, ratio("q", q)?, ratio("alpha", alpha)?, *cutoff),
+        Ranking::RankGeometric { q, alpha, cutoff } => {
+            (1, 0, ratio("q", q)?, ratio("alpha", alpha)?, *cutoff)
+        }
     };
     let tolerance = amount::parse(&file.tolerance, 9).context("tolerance")?;
     ensure!(tolerance <= alloy::primitives::U256::from(1_000_000_000), "tolerance is more than 1");
