@@ -121,10 +121,77 @@ pub struct Deployment {
     pub from_block: u64,
 }
 
-/// Deploys token, emission, vault and arena from `account`; four transactions, in this order.
+/// One contract of a [`Plan`].
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The contract's name.
+    pub name: &'static str,
+    /// Where it will be, if its transaction has the nonce below.
+    pub address: Address,
+    /// The nonce of the transaction that creates it.
+    pub nonce: u64,
+    /// Code and arguments of its constructor.
+    pub code: Bytes,
+}
+
+/// The contracts of an arena before they exist.
 ///
 /// The emission names the vault and the vault names the arena before they exist: their addresses follow from the account's
 /// nonce, and each constructor refuses a partner that names another one.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Where everything will be.
+    pub deployment: Deployment,
+    /// What is to be created, in this order.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Plans a deployment from `deployer`, whose next transaction has the nonce `first_nonce`.
+    ///
+    /// `token` is an existing ERC-20; with `None` the first step creates a test token that the deployer can mint.
+    #[must_use]
+    pub fn new(
+        deployer: Address,
+        first_nonce: u64,
+        (chain_id, from_block): (u64, u64),
+        token: Option<Address>,
+        config: &DeployConfig,
+    ) -> Self {
+        let own_token = u64::from(token.is_none());
+        let token_address = token.unwrap_or_else(|| deployer.create(first_nonce));
+        let nonces = [0, 1, 2].map(|step| first_nonce.saturating_add(own_token + step));
+        let [emission, vault, arena] = nonces.map(|nonce| deployer.create(nonce));
+        let deployment = Deployment { chain_id, arena, vault, emission, token: token_address, from_block };
+        let mut steps = Vec::with_capacity(4);
+        if token.is_none() {
+            let code = ArenaToken::BYTECODE.clone();
+            steps.push(Step { name: "ArenaToken", address: token_address, nonce: first_nonce, code });
+        }
+        let codes = constructors(deployer, &deployment, config);
+        for (((name, code), address), nonce) in codes.into_iter().zip([emission, vault, arena]).zip(nonces) {
+            steps.push(Step { name, address, nonce, code });
+        }
+        Self { deployment, steps }
+    }
+}
+
+/// Creates one contract of a plan, and checks that it is where the others expect it.
+///
+/// # Errors
+/// [`ClientError`].
+pub async fn deploy_step(account: &Account, step: &Step) -> Result<Sent, ClientError> {
+    let Step { name, address, code, .. } = step;
+    let sent = account.deploy(name, code.clone()).await?;
+    if sent.created != Some(*address) {
+        let what =
+            format!("{name} is at {:?}, not at {address}: another transaction came between", sent.created);
+        return Err(ClientError::Answer { action: "deploy".to_owned(), what });
+    }
+    Ok(sent)
+}
+
+/// Deploys token, emission, vault and arena from `account`; four transactions, in this order.
 ///
 /// # Errors
 /// [`ClientError`]. What was mined before it stays, without effect.
@@ -133,12 +200,26 @@ pub async fn deploy(account: &Account, config: DeployConfig) -> Result<(Deployme
     let rpc = |source| ClientError::from_rpc("deploy", source);
     let chain_id = provider.get_chain_id().await.map_err(rpc)?;
     let nonce = provider.get_transaction_count(account.address()).await.map_err(rpc)?;
-    let [token, emission, vault, arena] = [0, 1, 2, 3].map(|step| account.address().create(nonce + step));
+    let plan = Plan::new(account.address(), nonce, (chain_id, 0), None, &config);
+    let mut sent = Vec::with_capacity(plan.steps.len());
+    for step in &plan.steps {
+        sent.push(deploy_step(account, step).await?);
+    }
+    let from_block = sent.first().map_or(0, |step| step.block);
+    Ok((Deployment { from_block, ..plan.deployment }, sent))
+}
 
+/// What creates emission, vault and arena, in this order.
+fn constructors(
+    deployer: Address,
+    deployment: &Deployment,
+    config: &DeployConfig,
+) -> [(&'static str, Bytes); 3] {
+    let Deployment { arena, vault, emission, token, .. } = *deployment;
     let emission_arguments = Emission::constructorCall {
         c: Emission::EmissionConfig {
             vault,
-            owner: config.owner.unwrap_or(account.address()),
+            owner: config.owner.unwrap_or(deployer),
             initial: config.emission.saturating_to(),
             decayWad: config.emission_decay_wad,
             period: config.emission_period,
@@ -158,26 +239,11 @@ pub async fn deploy(account: &Account, config: DeployConfig) -> Result<(Deployme
         },
     };
     let arena_arguments = Arena::constructorCall { vault_: vault, schedule_: config.schedule.into() };
-    let steps = [
-        ("ArenaToken", token, ArenaToken::BYTECODE.clone()),
-        ("Emission", emission, with_arguments(&Emission::BYTECODE, &emission_arguments)),
-        ("Vault", vault, with_arguments(&Vault::BYTECODE, &vault_arguments)),
-        ("Arena", arena, with_arguments(&Arena::BYTECODE, &arena_arguments)),
-    ];
-    let mut sent = Vec::with_capacity(steps.len());
-    for (name, address, code) in steps {
-        let step = account.deploy(name, code).await?;
-        if step.created != Some(address) {
-            let what = format!(
-                "{name} is at {:?}, not at {address}: another transaction came between",
-                step.created
-            );
-            return Err(ClientError::Answer { action: "deploy".to_owned(), what });
-        }
-        sent.push(step);
-    }
-    let from_block = sent.first().map_or(0, |step| step.block);
-    Ok((Deployment { chain_id, arena, vault, emission, token, from_block }, sent))
+    [
+        ("Emission", with_arguments(&Emission::BYTECODE, &emission_arguments)),
+        ("Vault", with_arguments(&Vault::BYTECODE, &vault_arguments)),
+        ("Arena", with_arguments(&Arena::BYTECODE, &arena_arguments)),
+    ]
 }
 
 fn with_arguments(code: &Bytes, arguments: &impl SolConstructor) -> Bytes {

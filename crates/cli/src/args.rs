@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use alloy::primitives::Address;
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 
+use crate::operator::OperatorCommand;
+
 /// Decentralised AI training where nobody has to trust the organiser.
 #[derive(Debug, Parser)]
 #[command(name = "aiarena", version, max_term_width = 100, propagate_version = true)]
@@ -34,6 +36,9 @@ pub enum Command {
     ///
     /// Exit codes: 0 all agree, 1 differences were found, 2 the audit could not be done.
     Audit(AuditArgs),
+    /// What operators do on a network
+    #[command(flatten)]
+    Operator(OperatorCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell

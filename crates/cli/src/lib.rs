@@ -3,5 +3,9 @@
 
 pub mod args;
 pub mod audit;
+pub mod config;
 pub mod demo;
+pub mod description;
+pub mod files;
+pub mod operator;
 pub mod ui;

@@ -9,7 +9,9 @@ use std::{
 use aiarena_cli::{
     args::{AuditArgs, Cli, Command, DemoArgs},
     audit,
-    demo::{self, DemoOptions, population::Size, stage::write_json},
+    demo::{self, DemoOptions, population::Size},
+    files::write_json,
+    operator,
     ui::Ui,
 };
 use aiarena_node::sandbox;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Demo(args) => runtime.block_on(run_demo(args, &ui)),
         Command::Audit(args) => runtime.block_on(run_audit(args, &ui)),
+        Command::Operator(command) => runtime.block_on(operator::run(command)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "aiarena", &mut std::io::stdout());
             Ok(true)
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::from(FOUND),
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(FAILED)
+            ExitCode::from(if operator::is_refusal(&error) { FOUND } else { FAILED })
         }
     }
 }

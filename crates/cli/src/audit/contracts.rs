@@ -132,6 +132,17 @@ pub(super) async fn check(
     Ok(())
 }
 
+/// How the contracts at these addresses differ from those of this release, and from what they say of each other.
+///
+/// # Errors
+/// If the endpoint fails, or there is no arena.
+pub async fn differences(provider: &DynProvider, given: &Deployment) -> Result<Vec<String>> {
+    let (found, fixed) = find(provider, given.arena, given.from_block).await?;
+    let mut findings = Findings::default();
+    check(provider, given, &found, &fixed, &mut findings).await?;
+    Ok(findings.into_list().iter().map(ToString::to_string).collect())
+}
+
 /// Contracts that belong together, and their code.
 struct Contracts {
     deployment: Deployment,

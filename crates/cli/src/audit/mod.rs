@@ -20,6 +20,8 @@ mod tallies;
 mod timing;
 mod vault;
 
+pub use contracts::differences;
+
 use aiarena_chain::deploy::Deployment;
 use alloy::providers::DynProvider;
 use anyhow::Result;

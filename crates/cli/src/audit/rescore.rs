@@ -10,7 +10,7 @@ use aiarena_store::FolderStore;
 
 use super::finding::{Findings, Kind, Place};
 use crate::{
-    demo::stage::{TaskDescription, evaluation_root},
+    description::{TaskDescription, evaluation_root},
     ui::Ui,
 };
 

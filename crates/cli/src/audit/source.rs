@@ -10,19 +10,14 @@ use alloy::{
     providers::{DynProvider, Provider, ProviderBuilder},
 };
 use anyhow::{Context, Result, bail, ensure};
-use serde::de::DeserializeOwned;
 
 use super::rescore::Rescore;
 use crate::{
     args::AuditArgs,
-    demo::stage::{
-        ARTIFACTS_FOLDER, CHAIN_FILE, DEPLOYMENT_FILE, EVAL_DATA_FOLDER, TASK_FILE, TaskDescription,
-        rpc_client,
-    },
+    demo::stage::{ARTIFACTS_FOLDER, CHAIN_FILE, DEPLOYMENT_FILE, EVAL_DATA_FOLDER, TASK_FILE, rpc_client},
+    description::TaskDescription,
+    files::read_json,
 };
-
-/// Largest file of JSON that is read, in bytes.
-const LARGEST_FILE: u64 = 1 << 20;
 
 /// What the command line named, opened.
 pub(super) struct Source {
@@ -100,11 +95,4 @@ fn material(args: &AuditArgs) -> Result<Rescore> {
     // The demo's task is known, whatever lies beside the data.
     descriptions.push(TaskDescription::demo());
     Ok(Rescore { data, store, descriptions })
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
-    ensure!(size <= LARGEST_FILE, "{} is larger than {LARGEST_FILE} bytes", path.display());
-    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("{} is not what it should be", path.display()))
 }

@@ -10,25 +10,25 @@ use aiarena_chain::{
     embedded::{Config, EmbeddedChain},
     follow::Follower,
 };
-use aiarena_mechanism::evaluation::{MerkleTree, slice_leaf};
 use aiarena_ml::Dataset;
-use aiarena_node::sealed::EvaluationKind;
-use aiarena_store::ContentHash;
 use alloy::{
-    primitives::{Address, B256, U256},
+    primitives::{Address, U256},
     rpc::client::RpcClient,
     signers::local::PrivateKeySigner,
     sol_types::SolCall,
 };
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
 
 use super::population::{Population, derive, tokens};
+use crate::{
+    description::{TaskDescription, evaluation_root},
+    files::write_json,
+};
 
 /// Seconds per epoch: a day, as in a real deployment. The demo moves the chain's clock and never waits.
 pub const EPOCH_LENGTH: u32 = 86_400;
 /// Rows that are drawn for the evaluation of an epoch.
-pub const SLICE: u32 = 1_500;
+pub const SLICE: u32 = crate::description::DEMO_SLICE;
 /// The demo's only task.
 pub const TASK: u64 = 1;
 /// Emission of an epoch, in whole tokens.
@@ -54,61 +54,6 @@ const SCHEDULE: Schedule = Schedule {
     seed_delay: 0,
     silent_epochs: 3,
 };
-
-/// What the task's creator describes; its SHA-256 is on chain.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
-pub struct TaskDescription {
-    /// For people.
-    pub title: String,
-    /// SHA-256 over the data set's files.
-    pub data: String,
-    /// How the metric becomes a score (M-16).
-    pub metric: String,
-    /// Rows of the evaluation set that the seed of an epoch draws.
-    pub slice: u32,
-    /// Licence of the data.
-    pub licence: String,
-    /// How near copies are found (M-11), in millionths of similarity.
-    pub copy_threshold_ppm: i32,
-    /// What an epoch is evaluated on. Left out if public, so that descriptions keep their hash.
-    #[serde(default, skip_serializing_if = "EvaluationKind::is_public")]
-    pub evaluation: EvaluationKind,
-}
-
-impl TaskDescription {
-    /// The demo's task.
-    #[must_use]
-    pub fn demo() -> Self {
-        Self {
-            title: "Fashion-MNIST: which of ten kinds of clothing does the picture show?".to_owned(),
-            data: aiarena_ml::EMBEDDED_DIGEST.to_owned(),
-            metric: "accuracy".to_owned(),
-            slice: SLICE,
-            licence: "MIT".to_owned(),
-            copy_threshold_ppm: aiarena_ml::COPY_THRESHOLD_PPM,
-            evaluation: EvaluationKind::PublicRows,
-        }
-    }
-
-    /// SHA-256 of its JSON.
-    ///
-    /// # Errors
-    /// None in practice: it is made of texts and numbers.
-    pub fn digest(&self) -> Result<B256> {
-        Ok(B256::from(ContentHash::of(&serde_json::to_vec(self)?).0))
-    }
-}
-
-/// Root of the tree over the evaluation rows, each as its pixels and its label: nobody can exchange a row later.
-///
-/// # Errors
-/// If there is no row.
-pub fn evaluation_root(data: &Dataset) -> Result<B256> {
-    let rows = &data.evaluation;
-    let leaf = |row: usize| slice_leaf(&[rows.image(row), &[rows.label(row)]].concat());
-    let tree = MerkleTree::new((0..rows.len()).map(leaf).collect()).context("no evaluation data")?;
-    Ok(tree.root())
-}
 
 /// Gas of all transactions, by action.
 #[derive(Debug, Clone, Default)]
@@ -335,24 +280,4 @@ pub fn keep(folder: &Path, stage: &Stage, data: &aiarena_ml::Dataset) -> Result<
     write_json(&folder.join(DEPLOYMENT_FILE), &stage.deployment)?;
     write_json(&folder.join(TASK_FILE), &TaskDescription::demo())?;
     data.save(&folder.join(EVAL_DATA_FOLDER)).context("write the evaluation data")
-}
-
-/// Writes a value as JSON, the file as a whole or not at all.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = new_file(folder).with_context(|| format!("cannot write into {}", folder.display()))?;
-    serde_json::to_writer_pretty(&mut file, value)?;
-    file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(())
-}
-
-/// A temporary file that others may read once it has its name, as any file that a program writes for its user.
-fn new_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    builder.tempfile_in(folder)
 }

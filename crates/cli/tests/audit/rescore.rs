@@ -9,7 +9,7 @@ use std::{
 use aiarena_chain::{deploy::Deployment, embedded::EmbeddedChain};
 use aiarena_cli::{
     audit::{AuditOptions, AuditReport, Kind, Rescore, audit},
-    demo::stage::TaskDescription,
+    description::TaskDescription,
 };
 use aiarena_ml::{Dataset, PIXELS, Rows};
 use aiarena_node::sealed::EvaluationKind;

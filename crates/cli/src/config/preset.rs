@@ -1,0 +1,82 @@
+//! Networks that are known by name, and the commented file that `aiarena init` writes.
+
+use clap::ValueEnum;
+
+/// A network that is known by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// A chain on this machine that `aiarena chain` serves
+    Embedded,
+    /// Anvil on this machine
+    Anvil,
+    /// The test network of Base
+    BaseSepolia,
+    /// Base
+    Base,
+}
+
+impl Preset {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Embedded, Self::Anvil, Self::BaseSepolia, Self::Base];
+
+    /// The chain's number and an endpoint.
+    #[must_use]
+    pub fn network(self) -> (u64, Vec<String>) {
+        let (chain_id, rpc) = match self {
+            Self::Embedded | Self::Anvil => (31_337, "http://127.0.0.1:8545"),
+            Self::BaseSepolia => (84_532, "https://sepolia.base.org"),
+            Self::Base => (8_453, "https://mainnet.base.org"),
+        };
+        (chain_id, vec![rpc.to_owned()])
+    }
+
+    fn remark(self) -> &'static str {
+        match self {
+            Self::Embedded => "# Served by `aiarena chain`, which must run beside this.\n",
+            Self::Anvil => "# Anvil with its defaults.\n",
+            Self::BaseSepolia => {
+                "# The test network of Base. Its public endpoint is slow and limited: add one of your own before it.\n"
+            }
+            Self::Base => "# Base. Its public endpoint is slow and limited: add one of your own before it.\n",
+        }
+    }
+}
+
+/// The text of a configuration.
+#[must_use]
+pub fn template((chain_id, rpc): &(u64, Vec<String>), preset: Option<Preset>) -> String {
+    let rpc: Vec<String> = rpc.iter().map(|url| toml::Value::from(url.as_str()).to_string()).collect();
+    let rpc = rpc.join(", ");
+    let remark = preset.map_or("", Preset::remark);
+    format!(
+        r#"# Configuration of AIArena. Paths are relative to this file. `aiarena doctor` checks all of it.
+
+# Everything that is kept between runs.
+data_dir = "data"
+
+[network]
+{remark}# The chain's number; an endpoint that answers another one is refused.
+chain_id = {chain_id}
+# Endpoints, the preferred one first.
+rpc = [{rpc}]
+# Blocks that a transaction must be deep before it counts as done.
+confirmations = 1
+# Nothing is sent while a unit of gas may cost more than this.
+max_fee_gwei = "10"
+
+[contracts]
+# Where the contracts are: `aiarena deploy` writes it, and others who take part in the same arena copy it.
+address_book = "contracts.json"
+
+[key]
+# The encrypted key that signs: `aiarena key new` or `aiarena key import` writes it.
+keystore = "keys/operator.json"
+# A file whose first line is the password. Without it: the variable AIARENA_PASSWORD, or a question on the terminal.
+# password_file = "keys/password"
+
+[store]
+# The folder of the artifacts; beside the other data by default.
+# folder = "data/artifacts"
+"#
+    )
+}

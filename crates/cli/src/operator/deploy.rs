@@ -1,0 +1,289 @@
+//! `aiarena deploy`: contracts of an arena, step by step, so that it can be interrupted.
+
+use std::path::Path;
+
+use aiarena_chain::{
+    client::Account,
+    deploy::{DeployConfig, Deployment, Plan, deploy, deploy_step},
+    embedded::{Config as ChainConfig, EmbeddedChain},
+};
+use alloy::{
+    eips::BlockId,
+    primitives::{Address, U256, keccak256},
+    providers::{DynProvider, Provider},
+    signers::local::PrivateKeySigner,
+};
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    amount,
+    args::DeployArgs,
+    network,
+    params::{Params, TEMPLATE},
+    say,
+    send::{affordable, agreed, data_fee, refused, settled},
+    session::Token,
+    wallet,
+};
+use crate::{
+    audit::differences,
+    config::Config,
+    files::{folder_of, read_json, read_text, read_toml, write_json, write_new},
+};
+
+/// Where the contracts are, and what is left to be done until they are there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct AddressBook {
+    #[serde(flatten)]
+    deployment: Deployment,
+    /// Absent in a book that the demo wrote, which is written at the end.
+    #[serde(default)]
+    unfinished: Option<Unfinished>,
+}
+
+/// What a later run needs to finish a deployment.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+struct Unfinished {
+    deployer: Address,
+    first_nonce: u64,
+    genesis: u64,
+    /// The parameters, to the letter: others would give other contracts.
+    params: String,
+}
+
+impl AddressBook {
+    /// The contracts that the configuration names.
+    pub(super) fn finished(config: &Config) -> Result<Deployment> {
+        let path = &config.contracts;
+        ensure!(
+            path.exists(),
+            "there is no address book at {}: `aiarena deploy` writes one; to take part in an arena that exists, copy its book \
+             there",
+            path.display()
+        );
+        let Self { deployment, unfinished } = read_json(path)?;
+        ensure!(
+            unfinished.is_none(),
+            "the deployment in {} is not finished: run `aiarena deploy` again with the same parameters",
+            path.display()
+        );
+        ensure!(
+            deployment.chain_id == config.network.chain_id,
+            "{} is of chain {}, but the configuration is for chain {}",
+            path.display(),
+            deployment.chain_id,
+            config.network.chain_id
+        );
+        Ok(deployment)
+    }
+}
+
+/// Runs `aiarena deploy`.
+pub(super) async fn run(args: DeployArgs) -> Result<bool> {
+    if let Some(file) = &args.write_params {
+        write_new(file, TEMPLATE, false)?;
+        say(&format!("wrote {}", file.display()))?;
+        return Ok(true);
+    }
+    let Some(file) = &args.params else { bail!("name the parameters with --params FILE") };
+    let config = Config::find(args.config.config.as_deref())?;
+    let params: Params = read_toml(file)?;
+    let text = read_text(file)?;
+    let provider = network::provider(network::connect(&config.network).await?);
+    let me = wallet::address(&config)?;
+    let (now, head) = newest(&provider).await?;
+    let decimals = match params.token() {
+        Some(address) => Token::read(&provider, address).await?.decimals,
+        None => 18,
+    };
+    let mut values = params.config(now, decimals).with_context(|| file.display().to_string());
+    let found = resume(&config, &provider, me, &text).await?;
+    // A deployment that goes on keeps the genesis that it began with, as long as that is still to come.
+    if let (Some((_, before)), Ok(values)) = (&found, &mut values) {
+        values.genesis = if before.genesis >= now { before.genesis } else { values.genesis };
+    }
+    let values = values?;
+    let nonce = match &found {
+        Some((_, before)) => before.first_nonce,
+        None => provider.get_transaction_count(me).await.context("cannot ask for the nonce")?,
+    };
+    let from_block = found.as_ref().map_or(head, |(deployment, _)| deployment.from_block);
+    let plan = Plan::new(me, nonce, (config.network.chain_id, from_block), params.token(), &values);
+    let (plan, nonce) = match missing(&provider, me, &plan).await? {
+        Some(plan) => (plan, nonce),
+        None => {
+            eprintln!(
+                "Other transactions of {me} came between, so the planned addresses are lost: it starts anew."
+            );
+            let nonce = provider.get_transaction_count(me).await.context("cannot ask for the nonce")?;
+            (Plan::new(me, nonce, (config.network.chain_id, head), params.token(), &values), nonce)
+        }
+    };
+    eprintln!("From {me} on chain {}:", config.network.chain_id);
+    for step in &plan.steps {
+        eprintln!("  deploy {} at {}", step.name, step.address);
+    }
+    let measured = measure(&values, config.network.chain_id, now).await?;
+    if args.send.dry_run {
+        return rehearse(&provider, &plan, &measured, args.send.json).await;
+    }
+    affordable(&provider, &config).await?;
+    if !agreed(&args.send)? {
+        eprintln!("Nothing was sent.");
+        return Ok(false);
+    }
+    let unfinished = Unfinished { deployer: me, first_nonce: nonce, genesis: values.genesis, params: text };
+    carry_out(&config, &provider, plan, unfinished, &args).await
+}
+
+/// Time and number of the newest block.
+async fn newest(provider: &DynProvider) -> Result<(u64, u64)> {
+    let block = provider.get_block(BlockId::latest()).await.context("cannot read the newest block")?;
+    let block = block.context("the endpoint has no newest block")?;
+    Ok((block.header.timestamp, block.header.number))
+}
+
+/// What an earlier run began, if it is to be finished.
+async fn resume(
+    config: &Config,
+    provider: &DynProvider,
+    me: Address,
+    params: &str,
+) -> Result<Option<(Deployment, Unfinished)>> {
+    let path = &config.contracts;
+    if !path.exists() {
+        return Ok(None);
+    }
+    let book: AddressBook = read_json(path)?;
+    let Some(before) = book.unfinished else {
+        bail!("{} names contracts already: move it away, or name another address book", path.display())
+    };
+    let chain_id = config.network.chain_id;
+    ensure!(
+        book.deployment.chain_id == chain_id && before.deployer == me && before.params == params,
+        "{} holds an unfinished deployment by {} on chain {}, with other parameters or another key: finish it with those, or \
+         move the file away",
+        path.display(),
+        before.deployer,
+        book.deployment.chain_id
+    );
+    let mined = provider.get_transaction_count(me).await.context("cannot ask for the nonce")?;
+    let waiting = provider.get_transaction_count(me).pending().await.context("cannot ask for the nonce")?;
+    ensure!(
+        waiting <= mined,
+        "a transaction of {me} is on its way: wait until it is mined, then run this again"
+    );
+    eprintln!("An unfinished deployment is in {}: it goes on.", path.display());
+    Ok(Some((book.deployment, before)))
+}
+
+/// The plan without what is there already; `None` if the nonce has gone past a contract that is not there.
+async fn missing(provider: &DynProvider, me: Address, plan: &Plan) -> Result<Option<Plan>> {
+    let mut steps = Vec::new();
+    for step in &plan.steps {
+        let code = provider.get_code_at(step.address).await.context("cannot read the code of a contract")?;
+        if code.is_empty() {
+            steps.push(step.clone());
+        }
+    }
+    let nonce = provider.get_transaction_count(me).await.context("cannot ask for the nonce")?;
+    let reachable = steps.iter().zip(nonce..).all(|(step, nonce)| step.nonce == nonce);
+    Ok(reachable.then_some(Plan { steps, deployment: plan.deployment }))
+}
+
+/// Gas of each contract, measured on a chain of our own: they can only be deployed one after the other.
+async fn measure(config: &DeployConfig, chain_id: u64, now: u64) -> Result<Vec<(String, u64)>> {
+    let signer = PrivateKeySigner::from_bytes(&keccak256("measures a deployment"))?;
+    let chain = ChainConfig { chain_id, genesis_timestamp: now.saturating_sub(60), ..ChainConfig::default() };
+    let chain = EmbeddedChain::new(chain.with_balance(signer.address(), U256::MAX >> 128))?;
+    let account = Account::new(chain.rpc_client(), signer);
+    let (_, sent) = deploy(&account, *config).await.context("the contracts do not take these parameters")?;
+    Ok(sent.into_iter().map(|sent| (sent.action, sent.gas)).collect())
+}
+
+async fn rehearse(
+    provider: &DynProvider,
+    plan: &Plan,
+    measured: &[(String, u64)],
+    json: bool,
+) -> Result<bool> {
+    let price = provider.get_gas_price().await.context("cannot ask for the price of gas")?;
+    let (mut rows, mut total, mut total_gas) = (Vec::new(), U256::ZERO, 0);
+    for step in &plan.steps {
+        let action = format!("deploy {}", step.name);
+        let gas = measured.iter().find(|(name, _)| *name == action).map_or(0, |(_, gas)| *gas);
+        let data = data_fee(provider, step.code.len()).await?;
+        let fee = U256::from(gas) * U256::from(price) + data.unwrap_or_default();
+        (total, total_gas) = (total + fee, total_gas + gas);
+        if !json {
+            let data =
+                data.map_or(String::new(), |fee| format!(", {} ETH of it for data", amount::show(fee, 18)));
+            say(&format!("{:10} gas {gas:>8} cost {} ETH{data}", step.name, amount::show(fee, 18)))?;
+        }
+        rows.push(json!({
+            "contract": step.name,
+            "address": step.address,
+            "gas": gas,
+            "cost": amount::show(fee, 18),
+            "data_fee": data.map(|fee| amount::show(fee, 18)),
+        }));
+    }
+    let total = amount::show(total, 18);
+    if json {
+        let report =
+            json!({ "ok": true, "dry_run": true, "contracts": rows, "gas": total_gas, "cost": total });
+        say(&serde_json::to_string_pretty(&report)?)?;
+    } else {
+        say(&format!("In all     gas {total_gas:>8} cost {total} ETH. Nothing was sent."))?;
+    }
+    Ok(true)
+}
+
+/// Creates what is missing; the book is written before the first transaction and after the last.
+async fn carry_out(
+    config: &Config,
+    provider: &DynProvider,
+    plan: Plan,
+    unfinished: Unfinished,
+    args: &DeployArgs,
+) -> Result<bool> {
+    let account = wallet::open(config).await?;
+    let path: &Path = &config.contracts;
+    let folder = folder_of(path);
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let deployment = plan.deployment;
+    let book = AddressBook { deployment, unfinished: Some(unfinished) };
+    let mut receipts = Vec::new();
+    write_json(path, &book)?;
+    for step in &plan.steps {
+        match deploy_step(&account, step).await {
+            Ok(sent) => {
+                let what = format!("deploy {} at {}", step.name, step.address);
+                receipts.push(settled(provider, config, &what, &sent, &args.send).await?);
+            }
+            Err(error) => {
+                eprintln!("{} remembers what was done: run this again to go on.", path.display());
+                return refused(&format!("deploy {}", step.name), &error, &receipts, &args.send);
+            }
+        }
+    }
+    let found = differences(provider, &deployment).await.context("cannot verify the contracts")?;
+    if !found.is_empty() {
+        bail!("the contracts on the chain are not those of this release: {}", found.join("; "));
+    }
+    write_json(path, &AddressBook { deployment, unfinished: None })?;
+    eprintln!("The code on the chain is that of this release. {} says where it is.", path.display());
+    if args.send.json {
+        let report = json!({ "ok": true, "contracts": deployment, "transactions": receipts });
+        say(&serde_json::to_string_pretty(&report)?)?;
+    } else {
+        let Deployment { arena, vault, emission, token, .. } = deployment;
+        for (name, address) in [("arena", arena), ("vault", vault), ("emission", emission), ("token", token)]
+        {
+            say(&format!("{name:9} {address}"))?;
+        }
+    }
+    Ok(true)
+}

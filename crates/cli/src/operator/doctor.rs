@@ -1,0 +1,251 @@
+//! `aiarena doctor`: is everything ready?
+
+use std::{path::Path, process::Command, time::Instant};
+
+use aiarena_ml::MAX_ARTIFACT_BYTES;
+use aiarena_store::FolderStore;
+use alloy::{eips::BlockId, primitives::U256, providers::Provider};
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::json;
+
+use super::{amount, args::DoctorArgs, keystore, network, say, session::Session, wallet};
+use crate::{audit::differences, config::Config};
+
+/// Blocks that an endpoint may be behind the others.
+const MOST_LAG: u64 = 5;
+/// Seconds by which the newest block may differ from this machine's clock.
+const MOST_DRIFT: u64 = 120;
+/// Kibibytes of disk below which there is a warning.
+const LITTLE_DISK: u64 = 2 << 20;
+/// Gas that should be affordable.
+const SOME_GAS: u64 = 2_000_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One line.
+#[derive(Debug, Serialize)]
+struct Check {
+    check: &'static str,
+    verdict: Verdict,
+    text: String,
+}
+
+#[derive(Default)]
+struct Checks(Vec<Check>);
+
+impl Checks {
+    fn note(&mut self, check: &'static str, verdict: Verdict, text: impl Into<String>) {
+        self.0.push(Check { check, verdict, text: text.into() });
+    }
+
+    /// Notes a result: an error is a failure.
+    fn result(&mut self, check: &'static str, result: Result<String>) -> bool {
+        match result {
+            Ok(text) => self.note(check, Verdict::Ok, text),
+            Err(error) => self.note(check, Verdict::Fail, format!("{error:#}")),
+        }
+        self.0.last().is_some_and(|check| check.verdict == Verdict::Ok)
+    }
+}
+
+/// Runs `aiarena doctor`.
+pub(super) async fn run(args: DoctorArgs) -> Result<bool> {
+    let mut checks = Checks::default();
+    match Config::find(args.config.config.as_deref()) {
+        Ok(config) => {
+            checks.note("configuration", Verdict::Ok, config.file.display().to_string());
+            key(&config, &mut checks);
+            disk(&config, &mut checks);
+            if endpoints(&config, &mut checks).await {
+                arena(&config, &mut checks).await;
+            }
+        }
+        Err(error) => checks.note("configuration", Verdict::Fail, format!("{error:#}")),
+    }
+    let ok = checks.0.iter().all(|check| check.verdict != Verdict::Fail);
+    if args.json {
+        say(&serde_json::to_string_pretty(&json!({ "ok": ok, "checks": checks.0 }))?)?;
+    } else {
+        for Check { check, verdict, text } in &checks.0 {
+            let verdict = match verdict {
+                Verdict::Ok => "ok",
+                Verdict::Warn => "warn",
+                Verdict::Fail => "fail",
+            };
+            say(&format!("{verdict:5} {check}: {text}"))?;
+        }
+    }
+    Ok(ok)
+}
+
+fn key(config: &Config, checks: &mut Checks) {
+    let opened = wallet::unlock(config).map(|signer| format!("{} opens", signer.address()));
+    checks.result("key", opened);
+    let files = [Some(&config.key.keystore), config.key.password_file.as_ref()];
+    for warning in files.into_iter().flatten().filter_map(|path| keystore::loose(path)) {
+        checks.note("key", Verdict::Warn, warning);
+    }
+}
+
+fn disk(config: &Config, checks: &mut Checks) {
+    let folder = &config.data_dir;
+    let writable = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder).map(drop));
+    let writable = writable.map(|()| format!("{} can be written", folder.display())).map_err(|error| {
+        anyhow::anyhow!("{}: {error}: correct data_dir or its permissions", folder.display())
+    });
+    if checks.result("data folder", writable) {
+        match free_kib(folder) {
+            Some(free) if free < LITTLE_DISK => {
+                checks.note("disk", Verdict::Warn, format!("only {} MiB are free: make room", free >> 10));
+            }
+            Some(free) => checks.note("disk", Verdict::Ok, format!("{} GiB are free", free >> 20)),
+            None => checks.note("disk", Verdict::Warn, "`df` does not tell how much is free"),
+        }
+    }
+    let store = FolderStore::open(&config.store, MAX_ARTIFACT_BYTES as u64);
+    let store = store
+        .map(|_| format!("{} can be used", config.store.display()))
+        .map_err(|error| anyhow::anyhow!("{error}: correct [store] folder or its permissions"));
+    checks.result("store", store);
+}
+
+/// Kibibytes that are free where a folder lies, as POSIX's `df` tells.
+fn free_kib(folder: &Path) -> Option<u64> {
+    let output = Command::new("df").arg("-Pk").arg(folder).output().ok()?;
+    String::from_utf8(output.stdout).ok()?.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()
+}
+
+/// Checks every endpoint; true if the contracts can be asked.
+async fn endpoints(config: &Config, checks: &mut Checks) -> bool {
+    let mut heads = Vec::new();
+    for url in &config.network.rpc {
+        let client = network::client(url);
+        let begin = Instant::now();
+        match network::chain_id(&client).await {
+            Ok(id) if id == config.network.chain_id => {
+                let block = network::provider(client).get_block(BlockId::latest()).await.ok().flatten();
+                match block {
+                    Some(block) => {
+                        heads.push((url, block.header.number, block.header.timestamp, begin.elapsed()))
+                    }
+                    None => checks.note(
+                        "endpoint",
+                        Verdict::Fail,
+                        format!("{url} has no newest block: use another one"),
+                    ),
+                }
+            }
+            Ok(id) => {
+                let want = config.network.chain_id;
+                let text = format!("{url} is of chain {id}, not of {want}: correct chain_id or rpc");
+                checks.note("endpoint", Verdict::Fail, text);
+            }
+            Err(reason) => {
+                checks.note(
+                    "endpoint",
+                    Verdict::Fail,
+                    format!("{url}: {reason}: is the node running, and rpc right?"),
+                );
+            }
+        }
+    }
+    let highest = heads.iter().map(|(_, number, ..)| *number).max().unwrap_or_default();
+    for (url, number, _, took) in &heads {
+        let behind = highest - number;
+        let verdict = if behind > MOST_LAG { Verdict::Warn } else { Verdict::Ok };
+        let text = format!("{url} is at block {number}, {behind} behind the others, {} ms", took.as_millis());
+        checks.note("endpoint", verdict, text);
+    }
+    if let Some(time) = heads.iter().map(|(_, _, time, _)| *time).max() {
+        let drift = machine_time().abs_diff(time);
+        let verdict = if drift > MOST_DRIFT { Verdict::Warn } else { Verdict::Ok };
+        let text = format!(
+            "the newest block is {drift} s from this machine's clock{}",
+            if drift > MOST_DRIFT {
+                ": the chain's clock decides; is the node in step, and this clock right?"
+            } else {
+                ""
+            }
+        );
+        checks.note("clock", verdict, text);
+    }
+    network::connect(&config.network).await.is_ok()
+}
+
+/// Seconds since 1970, by this machine.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock of the machine is what is compared with the chain's"
+)]
+pub(super) fn machine_time() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map(|duration| duration.as_secs()).unwrap_or_default()
+}
+
+async fn arena(config: &Config, checks: &mut Checks) {
+    let me = wallet::address(config).ok();
+    let session = match Session::open_as(config.clone(), me.unwrap_or_default()).await {
+        Ok(session) => session,
+        Err(error) => return checks.note("contracts", Verdict::Fail, format!("{error:#}")),
+    };
+    match differences(&session.provider, &session.deployment).await {
+        Ok(found) if found.is_empty() => {
+            let text = "their code is that of this release, and they name each other";
+            checks.note("contracts", Verdict::Ok, text);
+        }
+        Ok(found) => {
+            for difference in found {
+                checks.note(
+                    "contracts",
+                    Verdict::Fail,
+                    format!("{difference}: is the address book the right one?"),
+                );
+            }
+        }
+        Err(error) => checks.note("contracts", Verdict::Fail, format!("{error:#}")),
+    }
+    if me.is_some() {
+        let result = balances(&session, checks).await;
+        if let Err(error) = result {
+            checks.note("balances", Verdict::Fail, format!("{error:#}"));
+        }
+    }
+}
+
+async fn balances(session: &Session, checks: &mut Checks) -> Result<()> {
+    let coins = session.provider.get_balance(session.me).await?;
+    let price = session.provider.get_gas_price().await?;
+    let some = U256::from(price).saturating_mul(U256::from(SOME_GAS));
+    let held = format!("{} ETH", amount::show(coins, 18));
+    if coins.is_zero() {
+        checks.note("coins", Verdict::Fail, format!("{} has none to pay for gas: send it some", session.me));
+    } else if coins < some {
+        let text = format!("{held} are few: {SOME_GAS} gas cost {} ETH now", amount::show(some, 18));
+        checks.note("coins", Verdict::Warn, text);
+    } else {
+        checks.note("coins", Verdict::Ok, held);
+    }
+    let cap = session.config.network.max_fee;
+    let price = crate::config::Gwei(price);
+    if price > cap {
+        let text = format!("gas costs {price}, more than max_fee_gwei allows ({cap}): wait, or raise it");
+        checks.note("gas", Verdict::Warn, text);
+    }
+    let (tokens, allowance) = session.purse(session.me).await?;
+    let show = |amount| session.token.show(amount);
+    let verdict = if tokens.is_zero() { Verdict::Warn } else { Verdict::Ok };
+    let text = format!(
+        "{}; the vault may take {} of it, and commands approve what they need",
+        show(tokens),
+        show(allowance)
+    );
+    checks.note("tokens", verdict, text);
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! What operators do on a real network: configure, keep keys, check, deploy, create tasks, stake, claim.
+//!
+//! Everything that sends goes through [`wallet::open`] and [`send::carry_out`]: the first makes the account, the second
+//! says what will be done, asks, sends, and explains refusals.
+
+pub mod amount;
+pub mod args;
+mod chain;
+mod date;
+mod deploy;
+mod doctor;
+mod explain;
+mod keys;
+mod keystore;
+mod network;
+mod params;
+mod secret;
+mod send;
+mod session;
+mod stake;
+mod status;
+mod task;
+mod task_params;
+pub mod wallet;
+
+use anyhow::Result;
+
+use self::args::{
+    ChainArgs, ClaimArgs, CommissionArgs, DelegateArgs, DeployArgs, DoctorArgs, InitArgs, KeyArgs,
+    ReclaimArgs, StakeArgs, StatusArgs, TaskArgs, TokenArgs, UnstakeArgs, WithdrawArgs,
+};
+use crate::{
+    config::{self, Config},
+    files::write_new,
+};
+
+/// A command of an operator.
+#[derive(Debug, clap::Subcommand)]
+pub enum OperatorCommand {
+    /// Write a commented configuration, aiarena.toml
+    Init(InitArgs),
+    /// Serve a chain of your own on this machine, for trying things out
+    ///
+    /// JSON-RPC over HTTP on the loopback address, for this program, cast and wallets. The first account of the development
+    /// mnemonic that everybody knows holds coins; never send anything of value to it.
+    Chain(ChainArgs),
+    /// Make, import and list encrypted keys
+    Key(KeyArgs),
+    /// Check configuration, key, endpoints, contracts, balances, clock and disk
+    ///
+    /// Exit codes: 0 all is well or there are only warnings, 1 a check failed, 2 the checks could not be made.
+    Doctor(DoctorArgs),
+    /// Deploy the contracts of an arena, or finish a deployment that was interrupted
+    Deploy(DeployArgs),
+    /// Create, list, show, fund and end tasks
+    Task(TaskArgs),
+    /// Stake as a node or as a validator of a task
+    Stake(StakeArgs),
+    /// Start unbonding stake of your own
+    Unstake(UnstakeArgs),
+    /// Delegate to an operator of a task
+    Delegate(DelegateArgs),
+    /// Start unbonding what you delegated
+    Undelegate(DelegateArgs),
+    /// Set your commission as an operator
+    Commission(CommissionArgs),
+    /// Take out stake that has finished unbonding
+    Withdraw(WithdrawArgs),
+    /// Take out rewards
+    Claim(ClaimArgs),
+    /// Take back what a task that is over left of your bounty, and the bond of its creator
+    Reclaim(ReclaimArgs),
+    /// Show your stakes, delegations, rewards and balances
+    Status(StatusArgs),
+    /// Make tokens of a test deployment
+    Token(TokenArgs),
+}
+
+/// Runs a command; false if something was found wrong or refused.
+pub async fn run(command: OperatorCommand) -> Result<bool> {
+    match command {
+        OperatorCommand::Init(args) => init(args),
+        OperatorCommand::Chain(args) => chain::run(args).await,
+        OperatorCommand::Key(args) => keys::run(args),
+        OperatorCommand::Doctor(args) => doctor::run(args).await,
+        OperatorCommand::Deploy(args) => deploy::run(args).await,
+        OperatorCommand::Task(args) => task::run(args).await,
+        OperatorCommand::Stake(args) => stake::stake(args).await,
+        OperatorCommand::Unstake(args) => stake::unstake(args).await,
+        OperatorCommand::Delegate(args) => stake::delegate(args).await,
+        OperatorCommand::Undelegate(args) => stake::undelegate(args).await,
+        OperatorCommand::Commission(args) => stake::commission(args).await,
+        OperatorCommand::Withdraw(args) => stake::withdraw(args).await,
+        OperatorCommand::Claim(args) => stake::claim(args).await,
+        OperatorCommand::Reclaim(args) => stake::reclaim(args).await,
+        OperatorCommand::Status(args) => status::run(args).await,
+        OperatorCommand::Token(args) => stake::token(args).await,
+    }
+}
+
+/// Whether an error means that what was asked for cannot be had as things stand, rather than that something is broken.
+#[must_use]
+pub fn is_refusal(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<send::Refusal>().is_some()
+}
+
+fn init(args: InitArgs) -> Result<bool> {
+    let network = match (args.network, args.chain_id) {
+        (Some(preset), _) => preset.network(),
+        (None, chain_id) => {
+            for url in &args.rpc {
+                config::RpcUrl::try_from(url.clone())
+                    .map_err(|error| anyhow::anyhow!("--rpc {url}: {error}"))?;
+            }
+            (chain_id.unwrap_or_default(), args.rpc)
+        }
+    };
+    let file = args.folder.join(config::FILE_NAME);
+    write_new(&file, &config::template(&network, args.network), args.force)?;
+    // What was written is read at once, so that it cannot be of no use.
+    Config::read(&file)?;
+    say(&format!("wrote {}", file.display()))?;
+    Ok(true)
+}
+
+/// Prints a result.
+fn say(text: &str) -> Result<()> {
+    use std::io::Write;
+
+    use anyhow::Context;
+    writeln!(std::io::stdout().lock(), "{text}").context("cannot write to standard output")
+}

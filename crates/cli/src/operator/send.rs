@@ -1,0 +1,355 @@
+//! Says what will be done, asks, sends, and tells what came of it.
+
+use std::{
+    future::Future,
+    io::{IsTerminal, Write},
+    pin::Pin,
+    time::Duration,
+};
+
+use aiarena_chain::{
+    bindings::ArenaToken,
+    client::{Account, ClientError, Sent},
+};
+use alloy::{
+    network::TransactionBuilder,
+    primitives::{Address, B256, Bytes, U256},
+    providers::{DynProvider, Provider},
+    rpc::types::TransactionRequest,
+    sol_types::SolCall,
+};
+use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{amount, args::SendArgs, explain, say, session::Session, wallet};
+use crate::config::Config;
+
+/// How often a block is asked for while a transaction waits to be deep enough.
+const POLL: Duration = Duration::from_millis(500);
+/// How long a transaction may take to get as deep as it must.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+type Sending<'a> = Pin<Box<dyn Future<Output = Result<Sent, ClientError>> + Send + 'a>>;
+
+/// A call of a contract, whichever it is.
+pub(super) trait Call: Send + Sync {
+    fn data(&self) -> Bytes;
+    fn send<'a>(&'a self, account: &'a Account, to: Address) -> Sending<'a>;
+}
+
+impl<C: SolCall + Send + Sync> Call for C {
+    fn data(&self) -> Bytes {
+        self.abi_encode().into()
+    }
+
+    fn send<'a>(&'a self, account: &'a Account, to: Address) -> Sending<'a> {
+        Box::pin(account.send(to, self))
+    }
+}
+
+/// One transaction that is to be sent.
+pub(super) struct Step {
+    what: String,
+    to: Address,
+    call: Box<dyn Call>,
+}
+
+impl Step {
+    /// A call of a contract, and what it does in words.
+    pub(super) fn new<C: SolCall + Send + Sync + 'static>(what: String, to: Address, call: C) -> Self {
+        Self { what, to, call: Box::new(call) }
+    }
+}
+
+/// A transaction that was mined, for people and machines.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Receipt {
+    pub(super) what: String,
+    pub(super) hash: B256,
+    pub(super) block: u64,
+    pub(super) gas: u64,
+    /// In coins, with the rollup's fee for data, exactly.
+    pub(super) cost: String,
+}
+
+impl Session {
+    /// The approval that the vault needs before it takes `needed`, if what it may take is too little.
+    ///
+    /// # Errors
+    /// If the account does not hold as much.
+    pub(super) async fn approval(&self, needed: U256) -> Result<Vec<Step>> {
+        let (balance, allowance) = self.purse(self.me).await?;
+        ensure!(
+            balance >= needed,
+            Refusal(format!(
+                "{} are needed, but {} holds {}: get some first",
+                self.token.show(needed),
+                self.me,
+                self.token.show(balance)
+            ))
+        );
+        if allowance >= needed {
+            return Ok(Vec::new());
+        }
+        let what = format!("let the vault {} take {}", self.deployment.vault, self.token.show(needed));
+        let call = ArenaToken::approveCall { spender: self.deployment.vault, value: needed };
+        Ok(vec![Step::new(what, self.token.address, call)])
+    }
+}
+
+/// Something that was asked for and cannot be had as things stand: exit code 1.
+#[derive(Debug)]
+pub(super) struct Refusal(pub(super) String);
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Does the steps one after the other, as the flags say; false if a contract refused or the user said no.
+pub(super) async fn carry_out(session: &Session, steps: Vec<Step>, flags: &SendArgs) -> Result<bool> {
+    let (provider, config) = (&session.provider, &session.config);
+    eprintln!("From {} on chain {}:", session.me, config.network.chain_id);
+    for (number, step) in (1..).zip(&steps) {
+        eprintln!("  {number}. {}", step.what);
+    }
+    if flags.dry_run {
+        return rehearse(session, &steps, flags).await;
+    }
+    affordable(provider, config).await?;
+    // What a contract would refuse now is refused before any password or question.
+    let first = &steps[0];
+    if let Err(error) = estimate(provider, session.me, first).await {
+        return refused(&first.what, &error, &[], flags);
+    }
+    if !agreed(flags)? {
+        eprintln!("Nothing was sent.");
+        return Ok(false);
+    }
+    let account = wallet::open(config).await?;
+    ensure!(
+        account.address() == session.me,
+        "the key is that of {}, not of {}",
+        account.address(),
+        session.me
+    );
+    let mut receipts = Vec::with_capacity(steps.len());
+    for step in &steps {
+        match step.call.send(&account, step.to).await {
+            Ok(sent) => receipts.push(settled(provider, config, &step.what, &sent, flags).await?),
+            Err(error) => return refused(&step.what, &error, &receipts, flags),
+        }
+    }
+    if flags.json {
+        say(&serde_json::to_string_pretty(&json!({ "ok": true, "transactions": receipts }))?)?;
+    }
+    Ok(true)
+}
+
+/// Waits until a transaction is as deep as it must be, and says what it cost.
+pub(super) async fn settled(
+    provider: &DynProvider,
+    config: &Config,
+    what: &str,
+    sent: &Sent,
+    flags: &SendArgs,
+) -> Result<Receipt> {
+    let deep = sent.block.saturating_add(config.network.confirmations - 1);
+    let wait = async {
+        while provider.get_block_number().await.context("cannot ask for the newest block")? < deep {
+            tokio::time::sleep(POLL).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .with_context(|| format!("transaction {} was mined, but no block came after it", sent.hash))??;
+    let receipt: Option<Value> = provider
+        .raw_request("eth_getTransactionReceipt".into(), (sent.hash,))
+        .await
+        .context("cannot read the receipt")?;
+    let Some(receipt) = receipt else {
+        bail!("transaction {} was mined in block {}, but has left the chain again", sent.hash, sent.block)
+    };
+    let receipt = Receipt {
+        what: what.to_owned(),
+        hash: sent.hash,
+        block: sent.block,
+        gas: sent.gas,
+        cost: amount::show(cost(&receipt), 18),
+    };
+    if !flags.json {
+        say(&format!(
+            "{} transaction {} block {} gas {} cost {} ETH",
+            sent.action, receipt.hash, receipt.block, receipt.gas, receipt.cost
+        ))?;
+    }
+    Ok(receipt)
+}
+
+/// What a receipt says was paid, in wei; rollups add the fee for data.
+fn cost(receipt: &Value) -> U256 {
+    let field =
+        |name: &str| receipt[name].as_str().and_then(|text| text.parse::<U256>().ok()).unwrap_or_default();
+    field("gasUsed").saturating_mul(field("effectiveGasPrice")).saturating_add(field("l1Fee"))
+}
+
+/// Refuses to send while gas is dearer than the configuration allows.
+pub(super) async fn affordable(provider: &DynProvider, config: &Config) -> Result<u128> {
+    let price = provider.get_gas_price().await.context("cannot ask for the price of gas")?;
+    let cap = config.network.max_fee;
+    ensure!(
+        price <= cap.0,
+        Refusal(format!(
+            "gas costs {} now, and the configuration allows {cap}: wait, or raise max_fee_gwei",
+            crate::config::Gwei(price)
+        ))
+    );
+    Ok(price)
+}
+
+/// Asks whether to go on.
+pub(super) fn agreed(flags: &SendArgs) -> Result<bool> {
+    if flags.yes {
+        return Ok(true);
+    }
+    ensure!(
+        std::io::stdin().is_terminal(),
+        "there is no terminal to ask whether to go on: say --yes to send, or --dry-run to only look"
+    );
+    eprint!("Go on? [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Tells of a failure, and what to do.
+pub(super) fn refused(
+    what: &str,
+    error: &ClientError,
+    receipts: &[Receipt],
+    flags: &SendArgs,
+) -> Result<bool> {
+    let advice = explain::advice(error);
+    if flags.json {
+        let report = json!({
+            "ok": false,
+            "error": error.to_string(),
+            "advice": advice,
+            "transactions": receipts,
+        });
+        say(&serde_json::to_string_pretty(&report)?)?;
+    }
+    let advice = advice.map_or(String::new(), |advice| format!("\n  {advice}"));
+    if matches!(error, ClientError::Refused { .. } | ClientError::Failed { .. }) {
+        eprintln!("error: cannot {what}: {error}{advice}");
+        return Ok(false);
+    }
+    bail!("cannot {what}: {error}{advice}")
+}
+
+async fn estimate(provider: &DynProvider, from: Address, step: &Step) -> Result<u64, ClientError> {
+    let request = TransactionRequest::default().with_from(from).with_to(step.to).with_input(step.call.data());
+    provider.estimate_gas(request).await.map_err(|source| ClientError::from_rpc("estimate", source))
+}
+
+/// What a step would do, without sending it.
+async fn rehearse(session: &Session, steps: &[Step], flags: &SendArgs) -> Result<bool> {
+    let provider = &session.provider;
+    let price = provider.get_gas_price().await.context("cannot ask for the price of gas")?;
+    let mut rows = Vec::new();
+    let (mut total, mut complete) = (U256::ZERO, true);
+    for (number, step) in steps.iter().enumerate() {
+        // A later step needs what the one before it does, so only a node that simulates several at once can try it.
+        let gas = if number == 0 {
+            match estimate(provider, session.me, step).await {
+                Ok(gas) => Some(gas),
+                Err(error) => return refused(&step.what, &error, &[], flags),
+            }
+        } else {
+            match simulate(session, &steps[..=number]).await {
+                Ok(gas) => gas,
+                Err(error) => return refused(&step.what, &error, &[], flags),
+            }
+        };
+        let fee = match gas {
+            Some(gas) => {
+                let data = data_fee(provider, step.call.data().len()).await?.unwrap_or_default();
+                Some(U256::from(gas).saturating_mul(U256::from(price)).saturating_add(data))
+            }
+            None => None,
+        };
+        complete &= fee.is_some();
+        total = total.saturating_add(fee.unwrap_or_default());
+        rows.push(json!({ "what": step.what, "gas": gas, "cost": fee.map(|fee| amount::show(fee, 18)) }));
+        let known = gas.zip(fee).map(|(gas, fee)| format!("gas {gas} cost {} ETH", amount::show(fee, 18)));
+        let known =
+            known.unwrap_or_else(|| "gas unknown: this node cannot try it after the step before".to_owned());
+        if !flags.json {
+            say(&format!("{}. {known}", number + 1))?;
+        }
+    }
+    let total = amount::show(total, 18);
+    if flags.json {
+        let report =
+            json!({ "ok": true, "dry_run": true, "transactions": rows, "cost": total, "complete": complete });
+        say(&serde_json::to_string_pretty(&report)?)?;
+    } else {
+        say(&format!("{} {total} ETH. Nothing was sent.", if complete { "In all" } else { "At least" }))?;
+    }
+    Ok(true)
+}
+
+/// Gas of the last of several calls that follow each other; `None` if the node cannot say.
+async fn simulate(session: &Session, steps: &[Step]) -> Result<Option<u64>, ClientError> {
+    let calls: Vec<Value> = steps
+        .iter()
+        .map(|step| json!({ "from": session.me, "to": step.to, "input": step.call.data() }))
+        .collect();
+    let request = (json!({ "blockStateCalls": [{ "calls": calls }] }), "latest");
+    let answer = session.provider.raw_request::<_, Value>("eth_simulateV1".into(), request).await;
+    let Ok(answer) = answer else { return Ok(None) };
+    let last = &answer[0]["calls"][steps.len() - 1];
+    if last["status"] == "0x0" {
+        let data = ["/error/data", "/returnData"].iter().find_map(|at| last.pointer(at)?.as_str());
+        let data: Bytes = data.and_then(|text| text.parse().ok()).unwrap_or_default();
+        let reason = aiarena_chain::client::explain_revert(&data);
+        return Err(ClientError::Refused { action: "simulate".to_owned(), reason });
+    }
+    let gas = last["gasUsed"].as_str().and_then(|text| text.parse::<U256>().ok());
+    Ok(gas.map(|gas| gas.saturating_to()))
+}
+
+/// Where rollups of the OP stack tell the fee for putting a transaction's data on the chain below.
+const GAS_PRICE_ORACLE: Address = alloy::primitives::address!("420000000000000000000000000000000000000F");
+
+alloy::sol! {
+    /// The functions of the oracle that are asked for; the first is there since the upgrade Fjord.
+    #[sol(rpc)]
+    interface GasPriceOracle {
+        function getL1FeeUpperBound(uint256 unsignedTxSize) external view returns (uint256);
+        function getL1Fee(bytes data) external view returns (uint256);
+    }
+}
+
+/// The most that a transaction of so many bytes pays for its data, in wei; `None` on a chain that asks no such fee.
+pub(super) async fn data_fee(provider: &DynProvider, bytes: usize) -> Result<Option<U256>> {
+    let code = provider.get_code_at(GAS_PRICE_ORACLE).await.context("cannot look for the fee on data")?;
+    if code.is_empty() {
+        return Ok(None);
+    }
+    // Nonce, fees, receiver and signature add some 180 bytes.
+    let size = bytes + 180;
+    let oracle = GasPriceOracle::new(GAS_PRICE_ORACLE, provider);
+    if let Ok(fee) = oracle.getL1FeeUpperBound(U256::from(size)).call().await {
+        return Ok(Some(fee));
+    }
+    // Bytes other than zero are the dear ones.
+    let fee = oracle.getL1Fee(vec![0xff; size].into()).call().await;
+    fee.map(Some).context("the chain's oracle does not tell the fee on data")
+}

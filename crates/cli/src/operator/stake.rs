@@ -1,0 +1,180 @@
+//! Stakes, delegations, commissions, rewards, and the test token.
+
+use aiarena_chain::{
+    bindings::{ArenaToken, Vault},
+    follow::contract_error,
+};
+use alloy::primitives::{Address, U256};
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{
+    amount,
+    args::{
+        ClaimArgs, CommissionArgs, ConfigArgs, DelegateArgs, ReclaimArgs, RoleArg, StakeArgs, TokenArgs,
+        TokenCommand, UnstakeArgs, WithdrawArgs,
+    },
+    send::{Refusal, Step, carry_out},
+    session::Session,
+};
+use crate::config::Config;
+
+/// Requests that one withdrawal pays out at most: it costs gas for each.
+const MOST_REQUESTS: u64 = 64;
+
+pub(super) async fn open(args: &ConfigArgs) -> Result<Session> {
+    Session::open(Config::find(args.config.as_deref())?).await
+}
+
+/// Runs `aiarena stake`.
+pub(super) async fn stake(args: StakeArgs) -> Result<bool> {
+    let session = open(&args.config).await?;
+    let task = U256::from(args.task);
+    let amount = session.token.parse(&args.amount)?;
+    let role = match args.role {
+        Some(RoleArg::Node) => 1,
+        Some(RoleArg::Validator) => 2,
+        None => {
+            let role = session.vault().roleOf(task, session.me).call().await;
+            role.map_err(|error| contract_error("ask for your role", error))?
+        }
+    };
+    ensure!(
+        role != 0,
+        "this is your first stake in task {task}: say what you do with --role node or --role validator"
+    );
+    let mut steps = session.approval(amount).await?;
+    let name = if role == 1 { "node" } else { "validator" };
+    let what = format!("stake {} as a {name} of task {task}", session.token.show(amount));
+    steps.push(Step::new(
+        what,
+        session.deployment.vault,
+        Vault::stakeCall { task, role, amount: amount.to() },
+    ));
+    carry_out(&session, steps, &args.send).await
+}
+
+/// Runs `aiarena unstake`.
+pub(super) async fn unstake(args: UnstakeArgs) -> Result<bool> {
+    let session = open(&args.config).await?;
+    let amount = session.token.parse(&args.amount)?;
+    let what = format!("start unbonding {} of your stake in task {}", session.token.show(amount), args.task);
+    let call = Vault::unstakeCall { task: U256::from(args.task), amount: amount.to() };
+    carry_out(&session, vec![Step::new(what, session.deployment.vault, call)], &args.send).await
+}
+
+/// Runs `aiarena delegate`.
+pub(super) async fn delegate(args: DelegateArgs) -> Result<bool> {
+    let session = open(&args.config).await?;
+    let amount = session.token.parse(&args.amount)?;
+    let mut steps = session.approval(amount).await?;
+    let DelegateArgs { task, operator, .. } = args;
+    let what = format!("delegate {} to {operator} in task {task}", session.token.show(amount));
+    let call = Vault::delegateCall { task: U256::from(task), operator, amount: amount.to() };
+    steps.push(Step::new(what, session.deployment.vault, call));
+    carry_out(&session, steps, &args.send).await
+}
+
+/// Runs `aiarena undelegate`.
+pub(super) async fn undelegate(args: DelegateArgs) -> Result<bool> {
+    let session = open(&args.config).await?;
+    let amount = session.token.parse(&args.amount)?;
+    let DelegateArgs { task, operator, .. } = args;
+    let what =
+        format!("start unbonding {} delegated to {operator} in task {task}", session.token.show(amount));
+    let call = Vault::undelegateCall { task: U256::from(task), operator, amount: amount.to() };
+    carry_out(&session, vec![Step::new(what, session.deployment.vault, call)], &args.send).await
+}
+
+/// Runs `aiarena commission`.
+pub(super) async fn commission(args: CommissionArgs) -> Result<bool> {
+    let session = open(&args.config).await?;
+    // The contract takes multiples of a billionth, which are seven decimals of a per cent.
+    let billionths = amount::parse(&args.percent, 7)?;
+    ensure!(billionths <= U256::from(1_000_000_000), "{} per cent is more than 100", args.percent);
+    let wad: u64 = billionths.to::<u64>() * 1_000_000_000;
+    let what =
+        format!("set your commission in task {} to {} per cent", args.task, amount::show(billionths, 7));
+    let call = Vault::setCommissionCall { task: U256::from(args.task), commissionWad: wad };
+    carry_out(&session, vec![Step::new(what, session.deployment.vault, call)], &args.send).await
+}
+
+/// Runs `aiarena withdraw`.
+pub(super) async fn withdraw(args: WithdrawArgs) -> Result<bool> {
+    let session = open(&args.config).await?;
+    let (task, operator) = (U256::from(args.task), args.operator.unwrap_or(session.me));
+    let unbonding = session.vault().unbondingOf(task, operator, session.me).call().await;
+    let due = unbonding.map_err(|error| contract_error("ask for what is due", error))?.due;
+    let what = format!("withdraw {} from the pool of {operator} in task {task}", session.token.show(due));
+    let call = Vault::withdrawCall { task, operator, limit: U256::from(MOST_REQUESTS) };
+    carry_out(&session, vec![Step::new(what, session.deployment.vault, call)], &args.send).await
+}
+
+/// Runs `aiarena claim`.
+pub(super) async fn claim(args: ClaimArgs) -> Result<bool> {
+    let session = open(&args.config).await?;
+    let mut steps = Vec::new();
+    for (task, operator) in claims(&session, &args).await? {
+        let task = U256::from(task);
+        let due = session.vault().claimable(task, operator, session.me).call().await;
+        let due = due.map_err(|error| contract_error("ask for your reward", error))?;
+        let what = format!("claim {} from the pool of {operator} in task {task}", session.token.show(due));
+        steps.push(Step::new(what, session.deployment.vault, Vault::claimCall { task, operator }));
+    }
+    carry_out(&session, steps, &args.send).await
+}
+
+/// Tasks and operators of whose pools something is claimed.
+async fn claims(session: &Session, args: &ClaimArgs) -> Result<Vec<(u64, Address)>> {
+    if let Some(task) = args.task {
+        return Ok(vec![(task, args.operator.unwrap_or(session.me))]);
+    }
+    let follower = session.follow().await?;
+    let mut found = Vec::new();
+    for (number, task) in &follower.ledger().tasks {
+        for (operator, pool) in &task.pools {
+            if !pool.claimable(*operator, session.me)?.is_zero() {
+                found.push((*number, *operator));
+            }
+        }
+    }
+    if found.is_empty() {
+        bail!(Refusal(format!("there is nothing to claim for {}", session.me)));
+    }
+    Ok(found)
+}
+
+/// Runs `aiarena reclaim`.
+pub(super) async fn reclaim(args: ReclaimArgs) -> Result<bool> {
+    let session = open(&args.config).await?;
+    let what = format!("take back what task {} left for you", args.task);
+    let call = Vault::reclaimCall { task: U256::from(args.task) };
+    carry_out(&session, vec![Step::new(what, session.deployment.vault, call)], &args.send).await
+}
+
+/// Runs `aiarena token`.
+pub(super) async fn token(args: TokenArgs) -> Result<bool> {
+    let session = open(&args.config).await?;
+    let TokenCommand::Mint { amount, to, send } = args.command;
+    let base_units = session.token.parse(&amount)?;
+    let token = ArenaToken::new(session.token.address, &session.provider);
+    let minter = match token.minter().call().await {
+        Ok(minter) => minter,
+        Err(error) if matches!(error, alloy::contract::Error::TransportError(ref e) if !e.is_error_resp()) => {
+            return Err(error).context("cannot ask the token");
+        }
+        Err(_) => bail!(Refusal(format!(
+            "{} at {} is no test token, so nobody can make more of it here: get some where it is traded",
+            session.token.symbol, session.token.address
+        ))),
+    };
+    ensure!(
+        minter == session.me,
+        Refusal(format!(
+            "only {minter}, which deployed the token, can mint; ask it for some, or use its key"
+        ))
+    );
+    let to = to.unwrap_or(session.me);
+    let what = format!("mint {} for {to}", session.token.show(base_units));
+    let call = ArenaToken::mintCall { to, amount: base_units };
+    carry_out(&session, vec![Step::new(what, session.token.address, call)], &send).await
+}

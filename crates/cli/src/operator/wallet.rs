@@ -1,0 +1,64 @@
+//! The one place where a key becomes an account that sends.
+
+use std::path::Path;
+
+use aiarena_chain::client::Account;
+use alloy::{primitives::Address, signers::local::PrivateKeySigner};
+use anyhow::{Context, Result, ensure};
+
+use super::{keystore, network, secret};
+use crate::config::Config;
+
+/// Opens the configured key over the first endpoint that answers for the configured chain.
+///
+/// # Errors
+/// If the key or its password is missing or wrong, or no endpoint answers.
+pub async fn open(config: &Config) -> Result<Account> {
+    let rpc = network::connect(&config.network).await?;
+    let signer = unlock(config)?;
+    Ok(Account::new(rpc, signer))
+}
+
+/// Decrypts the configured key.
+///
+/// # Errors
+/// If it or its password is missing or wrong.
+pub fn unlock(config: &Config) -> Result<PrivateKeySigner> {
+    unlock_file(config, &config.key.keystore)
+}
+
+/// Decrypts a key with the configured password, or one from the environment or the terminal.
+pub(super) fn unlock_file(config: &Config, path: &Path) -> Result<PrivateKeySigner> {
+    exists(path)?;
+    if let Some(warning) = keystore::loose(path) {
+        eprintln!("warning: {warning}");
+    }
+    let file = config.key.password_file.as_deref();
+    if let Some(warning) = file.and_then(keystore::loose) {
+        eprintln!("warning: {warning}");
+    }
+    let password = secret::password(file, &format!("Password of {}: ", path.display()))?;
+    keystore::open(path, &password)
+}
+
+/// The address of the configured key; asks for the password only if the file does not name the address.
+///
+/// # Errors
+/// If there is no key.
+pub fn address(config: &Config) -> Result<Address> {
+    let path = &config.key.keystore;
+    exists(path)?;
+    match keystore::named_address(path)? {
+        Some(address) => Ok(address),
+        None => unlock(config).map(|signer| signer.address()),
+    }
+}
+
+fn exists(path: &Path) -> Result<()> {
+    ensure!(
+        path.exists(),
+        "there is no key at {}: make one with `aiarena key new`, or import one with `aiarena key import`",
+        path.display()
+    );
+    std::fs::File::open(path).with_context(|| format!("cannot read {}", path.display())).map(drop)
+}

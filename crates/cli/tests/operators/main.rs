@@ -1,0 +1,7 @@
+//! Operators' commands through the binary, against Anvil under the chain id of Base Sepolia, as operators run them.
+
+mod docs;
+mod files;
+mod help;
+mod journey;
+mod world;
