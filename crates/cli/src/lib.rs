@@ -4,6 +4,7 @@
 pub mod args;
 pub mod audit;
 pub mod config;
+pub mod daemon;
 pub mod demo;
 pub mod description;
 pub mod files;

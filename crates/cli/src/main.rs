@@ -4,10 +4,11 @@ use std::{
     io::{IsTerminal, Write},
     path::Path,
     process::ExitCode,
+    time::Duration,
 };
 
 use aiarena_cli::{
-    args::{AuditArgs, Cli, Command, DemoArgs},
+    args::{AuditArgs, Cli, Command, DemoArgs, LogFormat},
     audit,
     demo::{self, DemoOptions, population::Size},
     files::write_json,
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     let color = !cli.no_color && std::env::var_os("NO_COLOR").is_none() && std::io::stdout().is_terminal();
-    log(cli.verbose, color);
+    log(cli.verbose, cli.log_format, color);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -50,6 +51,8 @@ fn main() -> ExitCode {
             Ok(true)
         }
     };
+    // A training command or an evaluation that still runs is not waited for.
+    runtime.shutdown_timeout(Duration::from_secs(10));
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FOUND),
@@ -61,14 +64,18 @@ fn main() -> ExitCode {
 }
 
 /// Logs go to standard error: warnings, and with `-v` what is sent, with `-vv` what is thought.
-fn log(verbose: u8, color: bool) {
+fn log(verbose: u8, format: LogFormat, color: bool) {
     let level = match verbose {
         0 => "warn",
         1 => "aiarena_node=info,aiarena_cli=info,aiarena_chain=info,warn",
         _ => "aiarena_node=debug,aiarena_cli=debug,aiarena_chain=debug,info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color).init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.with_ansi(color && std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => lines.json().init(),
+    }
 }
 
 async fn run_demo(args: DemoArgs, ui: &Ui) -> Result<bool> {

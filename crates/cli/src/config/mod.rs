@@ -8,9 +8,12 @@ mod value;
 
 use std::{
     env,
+    net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use alloy::primitives::Address;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
@@ -40,6 +43,43 @@ pub struct Config {
     pub key: Key,
     /// The folder of the artifacts.
     pub store: PathBuf,
+    /// How the daemons work.
+    pub operator: Operator,
+    /// How a training node's models are made.
+    pub train: Training,
+}
+
+/// How the daemons work.
+#[derive(Debug, Clone)]
+pub struct Operator {
+    /// In which tasks; none: in all in which the key has the role.
+    pub tasks: Vec<u64>,
+    /// Where artifacts are found, and put if it can be written; none: the folder of the artifacts.
+    pub stores: Vec<String>,
+    /// The folder of the evaluation data, if a task does not use those of this program.
+    pub data: Option<PathBuf>,
+    /// Time between two looks at the chain.
+    pub poll: Duration,
+    /// What one validator leaves the one before it for what anyone may do, in seconds.
+    pub turn_secs: u64,
+    /// Where metrics and health are served.
+    pub listen: Option<SocketAddr>,
+}
+
+/// How a training node's models are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Training {
+    /// By a program of the operator and its arguments, run in the folder of the configuration.
+    Command(Vec<String>),
+    /// By this program.
+    Builtin {
+        /// Widths of the hidden layers; none: a linear model.
+        hidden: Vec<usize>,
+        /// Rows to train on.
+        rows: usize,
+        /// Passes over them in the first epoch; one in each later epoch.
+        passes: usize,
+    },
 }
 
 /// The chain, and how to reach it.
@@ -77,6 +117,30 @@ struct Sections {
     key: KeySection,
     #[serde(default)]
     store: StoreSection,
+    #[serde(default)]
+    operator: OperatorSection,
+    #[serde(default)]
+    train: TrainSection,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct OperatorSection {
+    tasks: Vec<u64>,
+    stores: Vec<String>,
+    data: Option<PathBuf>,
+    poll_ms: u64,
+    turn_secs: u64,
+    listen: Option<SocketAddr>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TrainSection {
+    command: Option<Vec<String>>,
+    hidden: Vec<usize>,
+    rows: usize,
+    passes: usize,
 }
 
 #[derive(Deserialize)]
@@ -115,6 +179,25 @@ impl Default for ContractsSection {
     }
 }
 
+impl Default for OperatorSection {
+    fn default() -> Self {
+        Self {
+            tasks: Vec::new(),
+            stores: Vec::new(),
+            data: None,
+            poll_ms: 2_000,
+            turn_secs: 10,
+            listen: None,
+        }
+    }
+}
+
+impl Default for TrainSection {
+    fn default() -> Self {
+        Self { command: None, hidden: vec![64], rows: 8_000, passes: 3 }
+    }
+}
+
 impl Default for KeySection {
     fn default() -> Self {
         Self { keystore: "keys/operator.json".into(), password_file: None }
@@ -145,6 +228,12 @@ impl Config {
         }
     }
 
+    /// What a key keeps between runs: its journal, the arena's history, and its artifacts.
+    #[must_use]
+    pub fn folder_of_key(&self, key: Address) -> PathBuf {
+        self.data_dir.join(format!("{}-{key}", self.network.chain_id))
+    }
+
     /// Reads a configuration. Paths in it are relative to its folder.
     ///
     /// # Errors
@@ -158,8 +247,37 @@ impl Config {
         ensure!(chain_id != 0, wrong("chain_id must be the number of a chain, such as 84532"));
         ensure!(!rpc.is_empty(), wrong("rpc must name at least one endpoint, such as http://127.0.0.1:8545"));
         ensure!((1..=1_000).contains(&confirmations), wrong("confirmations must be 1 to 1000"));
+        let OperatorSection { tasks, stores, data, poll_ms, turn_secs, listen } = sections.operator;
+        let wrong = |what: &str| format!("{}: [operator] {what}", file.display());
+        ensure!((50..=600_000).contains(&poll_ms), wrong("poll_ms must be 50 to 600000"));
+        ensure!(turn_secs <= 3_600, wrong("turn_secs must be at most 3600"));
+        ensure!(
+            listen.is_none_or(|address| address.ip().is_loopback()),
+            wrong(
+                "listen must be a loopback address, such as 127.0.0.1:9464: what it serves is not protected"
+            )
+        );
+        let TrainSection { command, hidden, rows, passes } = sections.train;
+        let wrong = |what: &str| format!("{}: [train] {what}", file.display());
+        ensure!(
+            command.as_ref().is_none_or(|command| !command.is_empty()),
+            wrong("command must name a program")
+        );
+        ensure!(rows > 0 && (1..=1_000).contains(&passes), wrong("rows and passes must be at least 1"));
         let data_dir = within(sections.data_dir);
         Ok(Self {
+            operator: Operator {
+                tasks,
+                stores,
+                data: data.map(within),
+                poll: Duration::from_millis(poll_ms),
+                turn_secs,
+                listen,
+            },
+            train: match command {
+                Some(command) => Training::Command(command),
+                None => Training::Builtin { hidden, rows, passes },
+            },
             file: file.to_owned(),
             network: Network { chain_id, rpc, confirmations, max_fee: max_fee_gwei },
             contracts: within(sections.contracts.address_book),
@@ -211,6 +329,11 @@ mod tests {
             (&format!("{network}confirmations = 0\n"), "confirmations must be 1 to 1000"),
             (&format!("{network}max_fee_gwei = \"-1\"\n"), "negative"),
             (&format!("{network}max_fee_gwei = 1.5\n"), "line 4"),
+            (&format!("{network}[operator]\npoll_ms = 1\n"), "poll_ms must be 50 to 600000"),
+            (&format!("{network}[operator]\nlisten = \"0.0.0.0:1\"\n"), "loopback"),
+            (&format!("{network}[operator]\ntask = [1]\n"), "unknown field `task`"),
+            (&format!("{network}[train]\ncommand = []\n"), "must name a program"),
+            (&format!("{network}[train]\npasses = 0\n"), "at least 1"),
             (&format!("{network}[keys]\n"), "unknown field `keys`"),
             (&format!("data = \"x\"\n{network}"), "unknown field `data`"),
         ] {

@@ -77,6 +77,31 @@ keystore = "keys/operator.json"
 [store]
 # The folder of the artifacts; beside the other data by default.
 # folder = "data/artifacts"
+
+# For `aiarena node train` and `aiarena node validate`.
+[operator]
+# In which tasks; without it in all in which the key has stake of its own.
+# tasks = [1]
+# Where artifacts are found, in order, and put where it can be written: file:FOLDER, s3://BUCKET/PREFIX, https://HOST/PREFIX.
+# All who take part in a task must be able to read what the others put. Without it the folder of the artifacts.
+# stores = ["s3://bucket/prefix", "https://artifacts.example.org"]
+# The folder of the evaluation data, if a task does not use those of this program.
+# data = "evaluation-data"
+# Milliseconds between two looks at the chain.
+poll_ms = 2000
+# Seconds that a validator leaves the one before it in line for what anyone may do, so that they do not race.
+turn_secs = 10
+# Metrics for Prometheus on /metrics, and /health; on this machine alone.
+# listen = "127.0.0.1:9464"
+
+[train]
+# The program that makes the model of an epoch: it finds AIARENA_TASK, AIARENA_EPOCH, AIARENA_SECONDS_LEFT and
+# AIARENA_OUTPUT, the file to write, in its environment.
+# command = ["python3", "train.py"]
+# Without a command this program trains: widths of the hidden layers, rows to train on, passes in the first epoch.
+hidden = [64]
+rows = 8000
+passes = 3
 "#
     )
 }

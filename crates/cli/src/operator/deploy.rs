@@ -35,7 +35,7 @@ use crate::{
 
 /// Where the contracts are, and what is left to be done until they are there.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct AddressBook {
+pub(crate) struct AddressBook {
     #[serde(flatten)]
     deployment: Deployment,
     /// Absent in a book that the demo wrote, which is written at the end.
@@ -55,7 +55,7 @@ struct Unfinished {
 
 impl AddressBook {
     /// The contracts that the configuration names.
-    pub(super) fn finished(config: &Config) -> Result<Deployment> {
+    pub(crate) fn finished(config: &Config) -> Result<Deployment> {
         let path = &config.contracts;
         ensure!(
             path.exists(),

@@ -7,7 +7,7 @@ pub mod amount;
 pub mod args;
 mod chain;
 mod date;
-mod deploy;
+pub(crate) mod deploy;
 mod doctor;
 mod explain;
 mod keys;
@@ -19,6 +19,7 @@ mod send;
 mod session;
 mod stake;
 mod status;
+pub(crate) mod stores;
 mod task;
 mod task_params;
 pub mod wallet;
@@ -31,6 +32,7 @@ use self::args::{
 };
 use crate::{
     config::{self, Config},
+    daemon::{self, NodeArgs},
     files::write_new,
 };
 
@@ -74,6 +76,8 @@ pub enum OperatorCommand {
     Status(StatusArgs),
     /// Make tokens of a test deployment
     Token(TokenArgs),
+    /// Run a training node or a validator
+    Node(NodeArgs),
 }
 
 /// Runs a command; false if something was found wrong or refused.
@@ -95,6 +99,7 @@ pub async fn run(command: OperatorCommand) -> Result<bool> {
         OperatorCommand::Reclaim(args) => stake::reclaim(args).await,
         OperatorCommand::Status(args) => status::run(args).await,
         OperatorCommand::Token(args) => stake::token(args).await,
+        OperatorCommand::Node(args) => daemon::run(args).await,
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     send::{Refusal, Step, carry_out},
     session::{Session, Token},
     stake::open,
-    task_params,
+    stores, task_params,
 };
 use crate::{
     config::Config,
@@ -84,7 +84,24 @@ async fn create(session: Session, file: &Path, flags: &SendArgs) -> Result<bool>
         session.token.show(bond)
     );
     steps.push(Step::new(what, session.deployment.arena, Arena::createTaskCall { params }));
-    carry_out(&session, steps, flags).await
+    let done = carry_out(&session, steps, flags).await?;
+    if done && !flags.dry_run {
+        publish(&session.config, &description).await?;
+    }
+    Ok(done)
+}
+
+/// Puts the description where those who take part look for it, under the hash that is on chain.
+async fn publish(config: &Config, description: &TaskDescription) -> Result<()> {
+    let bytes = serde_json::to_vec(description)?;
+    let (stores, limits) = stores::open(config)?;
+    for store in stores.stores().iter().filter(|store| store.is_writable()) {
+        let hash = store.put(bytes.clone(), &limits).await.with_context(|| {
+            format!("the task exists, but its description could not be put into {store}: nobody can take part without it")
+        })?;
+        eprintln!("put the description into {store} as {hash}");
+    }
+    Ok(())
 }
 
 async fn show(session: &Session, only: Option<u64>, json: bool) -> Result<bool> {

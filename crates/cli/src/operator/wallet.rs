@@ -2,21 +2,27 @@
 
 use std::path::Path;
 
-use aiarena_chain::client::Account;
+use aiarena_chain::account::{Account, FeePolicy, Journal};
 use alloy::{primitives::Address, signers::local::PrivateKeySigner};
 use anyhow::{Context, Result, ensure};
 
 use super::{keystore, network, secret};
 use crate::config::Config;
 
-/// Opens the configured key over the first endpoint that answers for the configured chain.
+/// Opens the configured key over the first endpoint that answers for the configured chain, and brings to an end what a
+/// command before this one left on its way.
 ///
 /// # Errors
-/// If the key or its password is missing or wrong, or no endpoint answers.
+/// If the key or its password is missing or wrong, no endpoint answers, or another process works with the key.
 pub async fn open(config: &Config) -> Result<Account> {
     let rpc = network::connect(&config.network).await?;
     let signer = unlock(config)?;
-    Ok(Account::new(rpc, signer))
+    let me = signer.address();
+    let journal = Journal::open(&config.folder_of_key(me), config.network.chain_id, me).await?;
+    let policy = FeePolicy { cap: config.network.max_fee.0, ..FeePolicy::default() };
+    let account = Account::with_journal(rpc, signer, journal, policy).await?;
+    account.resume().await.context("an earlier transaction of this key is still on its way")?;
+    Ok(account)
 }
 
 /// Decrypts the configured key.

@@ -150,7 +150,7 @@ impl Daemon {
                 let mut look = std::pin::pin!(self.look());
                 tokio::select! {
                     result = &mut look => result?,
-                    _ = stopping.wait_for(|stop| *stop) => {
+                    () = told(&mut stopping) => {
                         info!("stopping");
                         if tokio::time::timeout(GRACE, look).await.is_err() {
                             warn!("a transaction is still on its way; the next start looks after it");
@@ -161,7 +161,7 @@ impl Daemon {
             }
             tokio::select! {
                 () = tokio::time::sleep(self.pace.poll) => {}
-                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                () = told(&mut stop) => return Ok(()),
             }
         }
     }
@@ -278,4 +278,9 @@ impl Daemon {
         };
         self.seats.insert(task, (Seat::Working(tokio::spawn(work)), data));
     }
+}
+
+/// Waits until the daemon is told to stop, or nobody is left to tell it.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    let _nobody = stop.wait_for(|stop| *stop).await.map(drop);
 }

@@ -142,7 +142,9 @@ mod tests {
         let shown = format!("{key:?}");
         assert!(shown.contains(&key.public().to_string()), "{shown}");
         let secret = key.secret.as_str().to_owned();
-        assert!(!shown.contains("SECRET") && !shown.contains(&secret) && secret.starts_with("AGE-SECRET-KEY-1"));
+        assert!(
+            !shown.contains("SECRET") && !shown.contains(&secret) && secret.starts_with("AGE-SECRET-KEY-1")
+        );
     }
 
     #[test]
