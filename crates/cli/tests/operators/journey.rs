@@ -59,7 +59,7 @@ fn an_operator_deploys_creates_a_task_stakes_and_leaves() {
     friend.refuses(&["token", "mint", "1", "--yes"], 1, "can mint");
     owner.ok(&["token", "mint", "500", "--to", &friends, "--yes"]);
     friend.ok(&["delegate", "1", &me, "20.5", "--yes"]);
-    friend.refuses(&["delegate", "1", &friends, "20", "--yes"], 1, "delegate to itself");
+    friend.refuses(&["delegate", "1", &friends, "20", "--dry-run"], 1, "delegate to itself");
     friend.ok(&["undelegate", "1", &me, "0.5", "--yes"]);
     let status = friend.json(&["status", "--json"]);
     assert_eq!(status["holdings"][0]["stake"], "20");
