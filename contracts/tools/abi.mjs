@@ -32,12 +32,26 @@ function solidityFiles(folder) {
 /** The order of ABI entries follows the compiler's internals: sort it by kind, name and inputs. */
 function sortedAbi(abi) {
   const kinds = ['constructor', 'receive', 'fallback', 'function', 'event', 'error'];
-  const signature = (item) => `${item.name ?? ''}(${(item.inputs ?? []).map((input) => input.type).join(',')})`;
   return [...abi].sort(
     (a, b) =>
       kinds.indexOf(a.type) - kinds.indexOf(b.type) ||
-      (signature(a) < signature(b) ? -1 : signature(a) > signature(b) ? 1 : 0),
+      (signatureOf(a) < signatureOf(b) ? -1 : signatureOf(a) > signatureOf(b) ? 1 : 0),
   );
+}
+
+const signatureOf = (item) => `${item.name ?? ''}(${(item.inputs ?? []).map((input) => input.type).join(',')})`;
+
+/** The ABI with the interface's names of arguments, where the contract leaves them out because it only passes them on. */
+function named(abi, name) {
+  const file = path.join(root, 'out', `I${name}.sol`, `I${name}.json`);
+  if (!fs.existsSync(file)) return abi;
+  const functions = JSON.parse(fs.readFileSync(file, 'utf8')).abi.filter((item) => item.type === 'function');
+  const declared = new Map(functions.map((item) => [signatureOf(item), item.inputs]));
+  return abi.map((item) => {
+    const inputs = item.type === 'function' ? declared.get(signatureOf(item)) : undefined;
+    if (inputs === undefined) return item;
+    return { ...item, inputs: item.inputs.map((input, i) => ({ ...input, name: input.name || inputs[i].name })) };
+  });
 }
 
 /** One line per ABI entry: a change of the interface shows as a diff that can be read. */
@@ -65,7 +79,7 @@ function expectedFiles() {
         if (bytecode.includes('__$')) throw new Error(`${name}: bytecode needs a linked library`);
         const key = `${target}/${name}.json`;
         if (files.has(key)) throw new Error(`${key}: two contracts share this name`);
-        files.set(key, render({ abi: artifact.abi, bytecode }));
+        files.set(key, render({ abi: named(artifact.abi, name), bytecode }));
       }
     }
   }

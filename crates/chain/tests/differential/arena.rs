@@ -303,25 +303,24 @@ impl Arena {
             .collect();
         let mut calls: Vec<Bytes> = tallies
             .chunks(40)
-            .map(|part| Contract::tallyCall { _0: task, _1: part.to_vec() }.abi_encode().into())
+            .map(|part| Contract::tallyCall { task, tallies: part.to_vec() }.abi_encode().into())
             .collect();
         let ranges = |total: usize, most: usize| {
             (0..total).step_by(most).map(move |from| (U256::from(from), U256::from(most.min(total - from))))
         };
         if !order.is_empty() {
-            calls.push(Contract::rankCall { _0: task, _1: order.clone() }.abi_encode().into());
+            calls.push(Contract::rankCall { task, order: order.clone() }.abi_encode().into());
             calls.extend(ranges(order.len(), 60).map(|(from, count)| {
-                Bytes::from(
-                    Contract::payNodesCall { _0: task, _1: from, _2: count, _3: order.clone() }.abi_encode(),
-                )
+                Bytes::from(Contract::payNodesCall { task, from, count, order: order.clone() }.abi_encode())
             }));
         }
-        calls.extend(ranges(sheets.len(), 20).map(|(from, count)| {
-            Bytes::from(Contract::weighCall { _0: task, _1: from, _2: count }.abi_encode())
-        }));
+        calls.extend(
+            ranges(sheets.len(), 20)
+                .map(|(from, count)| Bytes::from(Contract::weighCall { task, from, count }.abi_encode())),
+        );
         if !settlement.validator_weight.is_zero() {
             calls.extend(ranges(sheets.len(), 60).map(|(from, count)| {
-                Bytes::from(Contract::payValidatorsCall { _0: task, _1: from, _2: count }.abi_encode())
+                Bytes::from(Contract::payValidatorsCall { task, from, count }.abi_encode())
             }));
         }
         let receipts = self.block(calls.into_iter().map(|call| (0, arena, call)).collect()).await;
