@@ -32,12 +32,12 @@ setup: needs $(NODE_MODULES) ## Install the Solidity toolchain into contracts/no
 .PHONY: fmt
 fmt: setup ## Format the Rust and the Solidity code.
 	cargo fmt --all
-	$(FORGE) fmt src test bench
+	$(FORGE) fmt src test bench symbolic
 
 .PHONY: check-fmt
 check-fmt: setup ## Check the formatting.
 	@$(STEP) 'Rust formatting' cargo fmt --all --check
-	@$(STEP) 'Solidity formatting' $(FORGE) fmt --check src test bench
+	@$(STEP) 'Solidity formatting' $(FORGE) fmt --check src test bench symbolic
 
 .PHONY: lint
 lint: setup ## Run clippy and Forge's linter; warnings are errors.
@@ -86,6 +86,14 @@ bench-gas: setup ## Compare the gas of our calls with that of published contract
 .PHONY: slither
 slither: setup $(ANALYSERS) ## Analyse the contracts with Slither; contracts/slither.md explains what it may find.
 	@$(STEP) 'static analysis' node contracts/tools/slither.mjs
+
+.PHONY: halmos
+halmos: setup $(ANALYSERS) ## Prove properties of the libraries with Halmos; contracts/symbolic.md says which (takes minutes).
+	@$(STEP) 'symbolic proofs' node contracts/tools/halmos.mjs
+
+.PHONY: mutants
+mutants: setup ## Test the tests of the vault and the libraries (takes hours: N=100 SEED=1 for a sample); no part of `make test`.
+	@$(STEP) 'mutation tests' node contracts/tools/mutants.mjs
 
 .PHONY: doc
 doc: ## Build the Rust documentation; warnings are errors.

@@ -41,6 +41,8 @@ contract InvariantsTest is TestBase {
     /// forge-config: deep.invariant.runs = 2048
     /// forge-config: deep.invariant.depth = 512
     /// forge-config: deep.invariant.check-interval = 64
+    /// forge-config: mutants.invariant.runs = 4
+    /// forge-config: mutants.invariant.depth = 128
     function invariant_MoneyIsConserved() public view {
         handler.check();
     }

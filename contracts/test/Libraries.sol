@@ -84,6 +84,12 @@ contract LibrariesTest is TestBase {
         harness.assignmentPreimage(0, 0, 0);
     }
 
+    function test_a_count_has_no_overflow_and_no_division_by_zero() public view {
+        assertEq(harness.assignmentCount(1, 1, 1, 0), 0);
+        uint256 n = type(uint128).max;
+        assertEq(harness.assignmentCount(1, n, 2 * n + 1, 2 * n + 1), n);
+    }
+
     function test_emission_decays_by_periods() public view {
         uint256 half = 0.5e18;
         assertEq(harness.emission(1000, half, 10, 0), 0);

@@ -136,6 +136,25 @@ contract VaultRewardsTest is VaultFixture {
         assertExact();
     }
 
+    /// @dev Others' changes drop the stage in which hers began before the epoch in flight is credited.
+    function test_AnEpochInFlightPaysOldSharesThoughOthersChangeLater() public {
+        delegateTo(alice, node, 128 * UNIT);
+        delegateTo(bob, node, 384 * UNIT);
+        warpTo(1);
+        open();
+        warpTo(2);
+        undelegateFrom(alice, node, 64 * UNIT);
+        for (uint32 epoch = 3; epoch < 6; ++epoch) {
+            warpTo(epoch);
+            delegateTo(bob, node, UNIT);
+        }
+        credit(node, 400, 0);
+        close();
+        assertEq(claimAs(alice, node), 100);
+        assertEq(claimAs(bob, node), 300);
+        assertExact();
+    }
+
     function test_AnEpochThatClosesWithoutACreditChangesNothing() public {
         delegateTo(alice, node, 128 * UNIT);
         warpTo(1);
