@@ -93,7 +93,9 @@ impl<'a> InProcess<'a> {
 }
 
 fn size(model: &Result<Rc<Model>, Verdict>) -> usize {
-    model.as_ref().map_or(0, |model| model.tensors().iter().map(|values| values.len() * size_of::<f32>()).sum())
+    model
+        .as_ref()
+        .map_or(0, |model| model.tensors().iter().map(|values| values.len() * size_of::<f32>()).sum())
 }
 
 impl Evaluator for InProcess<'_> {
@@ -109,7 +111,10 @@ impl Evaluator for InProcess<'_> {
 
     fn alike(&mut self, later: B256, earlier: &[B256]) -> Result<Vec<bool>, String> {
         let Ok(later) = self.model(later) else { return Ok(vec![false; earlier.len()]) };
-        Ok(earlier.iter().map(|hash| self.model(*hash).is_ok_and(|model| is_near_copy(&later, &model))).collect())
+        Ok(earlier
+            .iter()
+            .map(|hash| self.model(*hash).is_ok_and(|model| is_near_copy(&later, &model)))
+            .collect())
     }
 }
 
@@ -145,7 +150,9 @@ impl<'a> Sandboxed<'a> {
         let feed = |pipe: &mut dyn Write| {
             write_bytes(pipe, later)?;
             // One at a time, however many there are; nothing is no model, and so like nothing.
-            earlier.iter().try_for_each(|hash| write_bytes(pipe, &fetch(self.store, *hash).unwrap_or_default()))
+            earlier
+                .iter()
+                .try_for_each(|hash| write_bytes(pipe, &fetch(self.store, *hash).unwrap_or_default()))
         };
         match self.ask(Kind::Compare { earlier: count }, feed)? {
             Answer::Alike(alike) if alike.len() == earlier.len() => Ok(alike),

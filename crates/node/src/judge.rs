@@ -115,7 +115,9 @@ impl<'a> Judge<'a> {
                     Some(Some(_)) => _ = search.alike.pop(),
                     None => searches.push(start((earlier.node, earlier.number, earlier.content_hash))),
                 }
-            } else if self.copies.contains_key(&number) || !search.compare(&self.disclosures, self.evaluator)? {
+            } else if self.copies.contains_key(&number)
+                || !search.compare(&self.disclosures, self.evaluator)?
+            {
                 self.copies.entry(number).or_insert(None);
                 searches.pop();
             }
@@ -136,7 +138,8 @@ impl<'a> Search<'a> {
         }
         // Equal bytes are alike without a look at them.
         let others: Vec<B256> = next.iter().map(|d| d.content_hash).filter(|hash| *hash != own).collect();
-        let mut found = if others.is_empty() { Vec::new() } else { evaluator.alike(own, &others)? }.into_iter();
+        let mut found =
+            if others.is_empty() { Vec::new() } else { evaluator.alike(own, &others)? }.into_iter();
         let any = !next.is_empty();
         next.retain(|d| d.content_hash == own || found.next() == Some(true));
         next.reverse();

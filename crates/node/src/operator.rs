@@ -231,7 +231,8 @@ impl Operator {
         evaluator: &mut dyn Evaluator,
         rows: Option<&Rows>,
     ) -> Result<(), OperatorError> {
-        let task = ledger.tasks.get(&self.task).ok_or_else(|| impossible("score", "there is no such task"))?;
+        let task =
+            ledger.tasks.get(&self.task).ok_or_else(|| impossible("score", "there is no such task"))?;
         let flight = flight_of(task, epoch)?;
         let places = match self.view(ledger, 0) {
             Some(view) => assigned(&view, flight),
@@ -295,9 +296,7 @@ impl Operator {
                 };
                 account.send(arena, &call).await?
             }
-            Action::RegisterKey { key } => {
-                account.send(arena, &Arena::registerKeyCall { key: *key }).await?
-            }
+            Action::RegisterKey { key } => account.send(arena, &Arena::registerKeyCall { key: *key }).await?,
             Action::Evict { node } => {
                 account.send(arena, &Arena::evictCall { task: number, node: *node }).await?
             }

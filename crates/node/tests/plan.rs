@@ -518,7 +518,8 @@ fn a_validator_registers_its_key_before_anything_else_and_nobody_else_does() {
     let registers = [Action::RegisterKey { key }];
     assert_eq!(plan(VALIDATOR, Some(key), EPOCH), registers);
     assert_eq!(plan(VALIDATOR, Some(key), 1), registers);
-    for other in [plan(VALIDATOR, None, EPOCH), plan(NODE, Some(key), EPOCH), plan(VALIDATOR, Some(key), 10)] {
+    for other in [plan(VALIDATOR, None, EPOCH), plan(NODE, Some(key), EPOCH), plan(VALIDATOR, Some(key), 10)]
+    {
         assert!(!other.contains(&registers[0]), "{other:?}");
     }
 }

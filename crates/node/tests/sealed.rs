@@ -136,7 +136,8 @@ fn only_validators_whose_stake_counts_get_a_slice() {
         ledger.keys.extend(key.map(|key| (Address::repeat_byte(byte), key)));
     }
     ledger.keys.insert(Address::repeat_byte(7), key(7).public());
-    let who = |epoch| -> Vec<u8> { who_gets(&ledger, &task, epoch).iter().map(|(who, _)| who.0[0]).collect() };
+    let who =
+        |epoch| -> Vec<u8> { who_gets(&ledger, &task, epoch).iter().map(|(who, _)| who.0[0]).collect() };
     assert_eq!((who(3), who(4)), (vec![1], vec![1, 5]));
     let now = |epoch, phase| CLOCK.start(epoch, phase);
     assert!(!is_due(&task, &CLOCK, now(3, Phase::Commit), 3), "no seed was drawn");

@@ -82,7 +82,8 @@ fn description<'a>(with: &'a Rescore, task: &Task, findings: &mut Findings) -> O
     findings.equal((Kind::Data, "M-16"), place, what, expected, found);
     // A root of zero promises nothing.
     if !task.params.evaluation_root.is_zero() {
-        let root = evaluation_root(&with.data).map_or_else(|error| error.to_string(), |root| root.to_string());
+        let root =
+            evaluation_root(&with.data).map_or_else(|error| error.to_string(), |root| root.to_string());
         let what = "the root of the tree over the evaluation rows";
         findings.equal((Kind::Data, "M-1"), place, what, task.params.evaluation_root.to_string(), root);
     }

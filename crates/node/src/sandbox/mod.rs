@@ -46,6 +46,7 @@ mod wire;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::wire::write_bytes;
 pub use self::{
     child::child_main,
     fault::Fault,
@@ -53,7 +54,6 @@ pub use self::{
     run::{Sandbox, probe},
     wire::{Answer, Job, Kind},
 };
-pub(crate) use self::wire::write_bytes;
 
 /// The hidden command on which the binary calls [`child_main`].
 pub const COMMAND: &str = "evaluate-artifact";

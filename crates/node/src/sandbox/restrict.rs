@@ -96,11 +96,15 @@ fn leave_namespaces() -> Vec<String> {
             return Vec::new();
         }
     }
-    [("user", CloneFlags::CLONE_NEWUSER), ("net", CloneFlags::CLONE_NEWNET), ("ipc", CloneFlags::CLONE_NEWIPC)]
-        .into_iter()
-        .filter(|(_, flag)| flags.contains(*flag))
-        .map(|(name, _)| name.to_owned())
-        .collect()
+    [
+        ("user", CloneFlags::CLONE_NEWUSER),
+        ("net", CloneFlags::CLONE_NEWNET),
+        ("ipc", CloneFlags::CLONE_NEWIPC),
+    ]
+    .into_iter()
+    .filter(|(_, flag)| flags.contains(*flag))
+    .map(|(name, _)| name.to_owned())
+    .collect()
 }
 
 /// Denies every right that the kernel's Landlock knows, with no exception: the child needs no file. Returns the version of

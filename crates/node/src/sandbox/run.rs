@@ -93,10 +93,11 @@ impl Sandbox {
         let mut running = Running::start(self, job_in.into(), answer_out.into())?;
         thread::scope(|scope| {
             // A child that ends early closes the pipe; why it ended says more than that it did not listen.
-            let fed = scope.spawn(move || match write_json(&mut job_out, &job).and_then(|()| feed(&mut job_out)) {
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-                _ => Ok(()),
-            });
+            let fed =
+                scope.spawn(move || match write_json(&mut job_out, &job).and_then(|()| feed(&mut job_out)) {
+                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+                    _ => Ok(()),
+                });
             let (sender, said) = mpsc::channel();
             scope.spawn(move || sender.send(read_at_most(answer_in, output_bytes)));
             let ended = said

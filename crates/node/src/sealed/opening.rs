@@ -5,10 +5,10 @@
 
 use std::io::{Read, Write};
 
+use age::{DecryptError, Decryptor, Encryptor};
 use aiarena_chain::ledger::Task;
 use aiarena_mechanism::evaluation::{slice_leaf, verify};
 use aiarena_ml::Rows;
-use age::{DecryptError, Decryptor, Encryptor};
 use alloy::primitives::B256;
 
 use super::{EvaluationKey, EvaluationTree, SealedError, Slice, key::recipient};
@@ -86,8 +86,9 @@ pub fn seal(opening: &[u8], keys: &[B256]) -> Result<Vec<u8>, SealedError> {
         return Err(SealedError::NoRecipient);
     }
     let broken = |error: &dyn std::fmt::Display| SealedError::Broken(error.to_string());
-    let encryptor = Encryptor::with_recipients(recipients.iter().map(|recipient| recipient as &dyn age::Recipient))
-        .map_err(|error| broken(&error))?;
+    let encryptor =
+        Encryptor::with_recipients(recipients.iter().map(|recipient| recipient as &dyn age::Recipient))
+            .map_err(|error| broken(&error))?;
     let mut sealed = Vec::new();
     let mut writer = encryptor.wrap_output(&mut sealed).map_err(|error| broken(&error))?;
     writer.write_all(opening).and_then(|()| writer.finish()).map_err(|error| broken(&error))?;

@@ -177,7 +177,9 @@ fn processor_time_ends() {
         // On a busy machine the wall's clock may be first; then nobody is to blame.
         match fault {
             Fault::CpuTime { limit: 1 } => assert!(fault.is_the_artifacts() && took < Duration::from_secs(3)),
-            Fault::WallTime { limit: 3 } => assert!(!fault.is_the_artifacts() && took >= Duration::from_secs(3)),
+            Fault::WallTime { limit: 3 } => {
+                assert!(!fault.is_the_artifacts() && took >= Duration::from_secs(3))
+            }
             _ => panic!("{how}: {fault}"),
         }
     }

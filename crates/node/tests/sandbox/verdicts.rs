@@ -129,9 +129,7 @@ fn the_largest_models_are_far_from_the_limits() {
     // A quarter of the memory and of the time must do, or validators could differ.
     let quarter = Limits { memory_bytes: limits.memory_bytes / 4, cpu_secs: limits.cpu_secs / 4, ..limits };
     let rows = rows(1_500);
-    for architecture in
-        [Architecture::mlp(&[1_024, 1_024]).unwrap(), Architecture::cnn([64, 64]).unwrap()]
-    {
+    for architecture in [Architecture::mlp(&[1_024, 1_024]).unwrap(), Architecture::cnn([64, 64]).unwrap()] {
         let model = Model::init(architecture, &[1; 32]);
         let hash = B256::from(store.put(&model.to_bytes()).unwrap().0);
         let later = B256::from(store.put(&model.perturbed(0.01, &[1; 32]).to_bytes()).unwrap().0);
