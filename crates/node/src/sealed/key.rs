@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(public_of(&recipient(key.public()).unwrap()), key.public());
     }
 
-    const GOLDEN: &str = "GOLDEN";
+    const GOLDEN: &str = "0x5e4a1eee6be6d52bbc38e2fd4f501a22747edb54045c46ba0fadb4589e63d63c";
 
     #[test]
     fn the_secret_is_not_shown() {

@@ -41,7 +41,6 @@ pub enum EvaluationKind {
 impl EvaluationKind {
     /// Whether anybody has the data from the beginning.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
     pub fn is_public(&self) -> bool {
         *self == Self::PublicRows
     }
