@@ -82,6 +82,8 @@ pub async fn run(args: NodeArgs) -> Result<bool> {
         let end = run_once(&config, args.role.role(), &watched, &mut signals, file.as_ref()).await;
         if let Some(server) = server {
             server.abort();
+            // Only then is its address free for the next one.
+            let _ended = server.await;
         }
         match end? {
             End::Stop => return Ok(true),

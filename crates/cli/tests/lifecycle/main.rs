@@ -136,7 +136,10 @@ async fn a_task_from_its_creation_to_the_last_claim() {
     let mut scoring: Vec<Daemon> = validators.iter().map(|validator| validator.daemon("validate")).collect();
     until(&mut follower, clock.start(1, Phase::Disclose)).await;
 
-    let refused = nodes[0].try_run(&["node", "train"]);
+    let twin = nodes[0].read("aiarena.toml").replace("\nlisten", "\n# listen");
+    nodes[0].write("twin.toml", &twin);
+    let refused = nodes[0].try_run(&["node", "train", "--config", "twin.toml"]);
+    assert_eq!(refused.0, Some(2));
     assert!(refused.1.contains("another process works with this key"), "{}", refused.1);
     scoring[0].signal("HUP");
 
@@ -168,7 +171,7 @@ async fn a_task_from_its_creation_to_the_last_claim() {
     // The auditor recomputes every payment from the revealed scores.
     let arena = deployment.arena.to_string();
     let audit = creator.run(&["audit", "--rpc-url", anvil.url(), "--arena", &arena]);
-    assert!(audit.contains("0 differences"), "{audit}");
+    assert!(audit.contains("Everything agrees") && audit.contains("18 payments"), "{audit}");
 
     for operator in nodes.iter().chain(&validators) {
         let before = operator.balance();
