@@ -52,6 +52,11 @@ test-contracts: setup ## Run the Solidity tests: unit, fuzz, invariants.
 test-rust: setup ## Run the Rust tests (some of them run Anvil or the committed bytecode).
 	@$(STEP) 'Rust tests' cargo test $(CARGO_FLAGS)
 
+.PHONY: faults
+faults: ## Play N schedules of failing endpoints and killed processes (N=10000; SEED=1 is the first).
+	@$(STEP) 'schedules of faults' env FAULTS=$(or $(N),10000) FAULTS_SEED=$(or $(SEED),1) \
+		cargo test $(CARGO_FLAGS) --test journal seeded_faults
+
 .PHONY: deep
 deep: setup ## Run the fuzz and invariant tests with many more inputs (takes long).
 	@$(STEP) 'Solidity tests, deep' env FOUNDRY_PROFILE=deep $(FORGE) test

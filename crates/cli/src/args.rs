@@ -14,8 +14,8 @@ pub struct Cli {
     /// Say more about what is done, on standard error; twice for still more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// How log lines are written on standard error
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    /// How log lines are written on standard error: text or json
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, hide_possible_values = true)]
     pub log_format: LogFormat,
     /// Use no colours
     #[arg(long, global = true)]

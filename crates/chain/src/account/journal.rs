@@ -411,7 +411,7 @@ const TABLES: &str = "
     ) STRICT;
     CREATE INDEX IF NOT EXISTS by_state ON transactions (state, nonce);
     CREATE TABLE IF NOT EXISTS attempts (
-        id INTEGER NOT NULL REFERENCES transactions, hash BLOB NOT NULL UNIQUE, raw BLOB NOT NULL,
+        id INTEGER NOT NULL REFERENCES transactions, hash BLOB NOT NULL, raw BLOB NOT NULL,
         max_fee TEXT NOT NULL, priority_fee TEXT NOT NULL, cancels INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX IF NOT EXISTS by_transaction ON attempts (id);

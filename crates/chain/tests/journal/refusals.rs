@@ -45,10 +45,15 @@ async fn without_coin_nothing_is_sent_and_with_coin_it_goes_on() {
     let account = world.account(world.chain.rpc_client(), None).await;
     world.provider.anvil_set_balance(world.key.address(), U256::ZERO).await.unwrap();
     assert!(world.mint(&account, 0).await.is_err());
+    let unnamed = ArenaToken::mintCall { to: Address::repeat_byte(2), amount: U256::from(8) };
+    assert!(account.send(world.token, &unnamed).await.is_err());
     assert_eq!(account.journal().unwrap().unresolved().await.unwrap(), 0);
     world.provider.anvil_set_balance(world.key.address(), U256::from(10_u128.pow(20))).await.unwrap();
     world.mint(&account, 0).await.unwrap();
-    assert_eq!((world.supply().await, world.nonce().await), (1, 2));
+    // To the letter the bytes that were refused before.
+    account.send(world.token, &unnamed).await.unwrap();
+    account.send(world.token, &unnamed).await.unwrap();
+    assert_eq!((world.supply().await, world.nonce().await), (17, 4));
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Kills a real process with SIGKILL after every step of its journal, or fills its disk, and starts it again.
 //!
 //! Without a harness: this program is the parent, and by its first argument also the process that is killed.
+#![expect(clippy::print_stdout, reason = "it is its own harness, and a child that tells its parent")]
+#![expect(clippy::unwrap_used, reason = "what fails in the helpers of a test fails the test")]
 
 use std::{
     path::Path,

@@ -126,6 +126,12 @@ pub(super) async fn carry_out(session: &Session, steps: Vec<Step>, flags: &SendA
     if let Err(error) = estimate(provider, session.me, first).await {
         return refused(&first.what, &error, &[], flags);
     }
+    // An approval must not be left behind by a call that is refused after it. Nodes that cannot try this leave it to chance.
+    for number in 1..steps.len() {
+        if let Err(error) = simulate(session, &steps[..=number]).await {
+            return refused(&steps[number].what, &error, &[], flags);
+        }
+    }
     if !agreed(flags)? {
         eprintln!("Nothing was sent.");
         return Ok(false);

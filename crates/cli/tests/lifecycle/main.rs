@@ -1,5 +1,6 @@
 //! The life of a task with a process for everybody, over Anvil with a block per second: a creator, three nodes, three
 //! validators, a delegator. In each phase of an epoch one node and one validator are killed and started again.
+#![expect(clippy::unwrap_used, reason = "what fails in the helpers of a test fails the test")]
 
 mod actor;
 mod anvil;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::world::Operator;
 
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 29] = [
     "init",
     "chain",
     "key",
@@ -31,6 +31,9 @@ const COMMANDS: [&str; 26] = [
     "status",
     "token",
     "token mint",
+    "node",
+    "node train",
+    "node validate",
 ];
 
 #[test]

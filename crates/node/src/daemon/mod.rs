@@ -91,8 +91,11 @@ impl Health {
 enum Seat {
     Idle(Box<Operator>),
     /// It trains or scores in a thread of its own, and does nothing else meanwhile.
-    Working(JoinHandle<Result<(Box<Operator>, Result<(), OperatorError>), JoinError>>),
+    Working(JoinHandle<Result<Worked, JoinError>>),
 }
+
+/// An operator back from its work, and how that went.
+type Worked = (Box<Operator>, Result<(), OperatorError>);
 
 /// A daemon: one account, and an operator for each of its tasks.
 pub struct Daemon {
