@@ -74,7 +74,8 @@ impl Trainer for BuiltinTrainer {
 ///
 /// The command finds in its environment `AIARENA_TASK` and `AIARENA_EPOCH`, the time that is left in
 /// `AIARENA_SECONDS_LEFT`, and in `AIARENA_OUTPUT` where to write the artifact. If it writes none, nothing is submitted.
-/// What it prints goes to the daemon's standard error.
+/// What it prints goes to the daemon's standard error. It does not inherit the daemon's own variables, which hold the password
+/// of the key and the credentials of stores; but it runs as the same user, who can read the daemon's files.
 #[derive(Debug)]
 pub struct CommandTrainer {
     command: Vec<String>,
@@ -98,7 +99,16 @@ impl CommandTrainer {
     ) -> Result<Running, String> {
         use std::os::unix::process::CommandExt;
         let (program, arguments) = self.command.split_first().ok_or("no command is configured")?;
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        // Whatever libraries it uses, the password and the credentials are not for them.
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"AIARENA_")
+                || name.as_encoded_bytes().starts_with(b"AWS_")
+            {
+                command.env_remove(name);
+            }
+        }
+        let child = command
             .args(arguments)
             .current_dir(&self.folder)
             .env("AIARENA_TASK", task.to_string())

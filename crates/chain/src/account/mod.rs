@@ -76,7 +76,7 @@ enum Offer {
     /// The nonce is used: it is mined, or another transaction is.
     Used,
     /// It wants a higher fee.
-    TooCheap,
+    TooCheap(ClientError),
     /// It can never take them, so nobody has them and the nonce is free.
     Refused(ClientError),
     /// It did not answer, or not in a way that says whether it has them.
@@ -187,6 +187,8 @@ impl Account {
         let mut turn = self.inner.turn.lock().await;
         for entry in journal.entries(State::Mined).await? {
             match self.find_receipt(&entry).await? {
+                // An endpoint may not know the receipt of a block that it has.
+                None if self.stands(&entry).await? => {}
                 None => {
                     warn!(action = entry.intent.action, "a reorganisation undid it; sending it again");
                     journal.set_state(entry.id, State::Signed).await?;
@@ -202,6 +204,14 @@ impl Account {
             }
         }
         self.resolve(&mut turn).await
+    }
+
+    /// Whether the block in which it was mined is still there, or nobody can say.
+    async fn stands(&self, entry: &Entry) -> Result<bool, ClientError> {
+        let Some(mined) = entry.mined else { return Ok(false) };
+        let block = self.provider().get_block_by_number(mined.block.into()).await;
+        let block = block.map_err(|source| ClientError::from_rpc(&entry.intent.action, source))?;
+        Ok(block.is_some_and(|block| block.header.hash == mined.block_hash))
     }
 
     async fn transact(&self, intent: Intent) -> Result<Sent, ClientError> {
@@ -246,7 +256,8 @@ impl Account {
     /// From whatever was reached to mined.
     async fn drive(&self, entry: &mut Entry, turn: &mut Turn) -> Result<Sent, ClientError> {
         loop {
-            if entry.attempts.is_empty() {
+            let fresh = entry.attempts.is_empty();
+            if fresh {
                 if let Err(error) = self.first_attempt(entry, turn).await {
                     if !error.is_retryable() {
                         self.drop_entry(entry).await?;
@@ -257,13 +268,17 @@ impl Account {
                 return self.finish(entry, mined).await;
             }
             let offer = match self.offer(entry).await {
-                Offer::TooCheap => self.raise(entry).await?,
+                Offer::TooCheap(_) => self.raise(entry).await?,
                 offer => offer,
             };
-            if let Offer::Refused(error) = offer {
-                self.drop_entry(entry).await?;
-                return Err(error);
-            }
+            let offer = match offer {
+                // Nobody else was ever given anything under this nonce.
+                Offer::Refused(error) if fresh && entry.attempts.len() == 1 => {
+                    self.drop_entry(entry).await?;
+                    return Err(error);
+                }
+                offer => offer,
+            };
             turn.next_nonce = turn.next_nonce.max(entry.nonce.map_or(0, |nonce| nonce + 1));
             if let Some(mined) = self.wait(entry, offer).await? {
                 return self.finish(entry, mined).await;
@@ -491,10 +506,17 @@ fn offer_of(action: &str, source: TransportError) -> Offer {
         Offer::Taken
     } else if says(&["nonce too low", "nonce is too low", "oldnonce"]) {
         Offer::Used
-    } else if says(&["underpriced", "could not replace", "less than block base fee", "fee too low"]) {
-        Offer::TooCheap
+    } else if says(&[
+        "underpriced",
+        "could not replace",
+        "less than block base fee",
+        "fee too low",
+        "feetoolow",
+    ]) {
+        Offer::TooCheap(ClientError::from_rpc(action, source))
     } else if says(&[
         "insufficient funds",
+        "insufficientfunds",
         "insufficient balance",
         "intrinsic gas",
         "invalid signature",
@@ -509,8 +531,8 @@ fn offer_of(action: &str, source: TransportError) -> Offer {
 /// Since when nobody is known to have the bytes, and why.
 fn untaken(offer: Offer, since: Option<(Instant, ClientError)>) -> Option<(Instant, ClientError)> {
     match offer {
-        Offer::Taken | Offer::Used | Offer::TooCheap => None,
-        Offer::Refused(error) | Offer::Unknown(error) => {
+        Offer::Taken | Offer::Used => None,
+        Offer::TooCheap(error) | Offer::Refused(error) | Offer::Unknown(error) => {
             Some((since.map_or_else(Instant::now, |(instant, _)| instant), error))
         }
     }

@@ -431,6 +431,8 @@ impl Endpoints {
                 }
             }
         }
+        // One that did not answer may have taken it all the same; but one that is down for good must not hide why the others
+        // refuse.
         let nobody = || (group[0], Trouble::Broken("no answer".to_owned()));
         refused.ok_or_else(|| failed.unwrap_or_else(nobody))
     }

@@ -136,6 +136,8 @@ pub(super) fn reads_latest(packet: &RequestPacket) -> bool {
                 | "eth_maxPriorityFeePerGas"
                 | "eth_estimateGas"
                 | "eth_createAccessList"
+                // A node that lags knows no receipt yet, which must not be taken for a transaction that is gone.
+                | "eth_getTransactionReceipt"
         );
         // Parameters are hexadecimal but for the tags, so a tag cannot appear as a part of anything else.
         let tags = ["\"latest\"", "\"pending\"", "\"safe\"", "\"finalized\""];

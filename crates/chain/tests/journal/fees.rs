@@ -1,17 +1,30 @@
 //! Transactions that are not mined: replaced with a higher fee, up to a cap and a deadline.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
 use aiarena_chain::{
     account::{Account, FeePolicy},
     bindings::ArenaToken,
     client::ClientError,
 };
 use alloy::{
+    consensus::Transaction,
+    eips::BlockNumberOrTag,
     primitives::{Address, U256},
     providers::{Provider, ext::AnvilApi},
-    rpc::types::TransactionRequest,
+    rpc::{client::RpcClient, types::TransactionRequest},
 };
 
-use crate::world::{QUICK, World};
+use crate::{
+    faults::Blind,
+    world::{QUICK, World},
+};
 
 #[tokio::test]
 async fn a_stuck_transaction_is_offered_more_up_to_the_cap() {
@@ -25,7 +38,7 @@ async fn a_stuck_transaction_is_offered_more_up_to_the_cap() {
     let mined = async {
         // Long enough for more raises than the cap allows.
         tokio::time::sleep(QUICK.raise_after * 12).await;
-        let block = world.provider.get_block_by_number(alloy::eips::BlockNumberOrTag::Pending).full().await;
+        let block = world.provider.get_block_by_number(BlockNumberOrTag::Pending).full().await;
         let fees: Vec<u128> = block
             .unwrap()
             .unwrap()
@@ -91,6 +104,68 @@ async fn what_a_reorganisation_undid_is_sent_again() {
         world.mint(&account, number).await.unwrap();
     }
     assert_eq!((world.supply().await, world.nonce().await), (7, 4));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_knows_no_receipts_undoes_nothing() {
+    let world = World::new().await;
+    let blind = Arc::new(AtomicBool::new(false));
+    let inner = world.chain.rpc_client().transport().clone();
+    let rpc = RpcClient::new(Blind { inner, blind: Arc::clone(&blind) }, true);
+    rpc.set_poll_interval(Duration::from_millis(1));
+    let account = world.account(rpc, None).await;
+    for number in 0..2 {
+        world.mint(&account, number).await.unwrap();
+    }
+    blind.store(true, Ordering::SeqCst);
+    let head = world.provider.get_block_number().await.unwrap();
+    account.confirm(head + 100, 10).await.unwrap();
+    assert_eq!(account.journal().unwrap().unresolved().await.unwrap(), 0);
+    blind.store(false, Ordering::SeqCst);
+    account.confirm(head + 100, 10).await.unwrap();
+    assert_eq!((world.supply().await, world.nonce().await), (3, 3));
+}
+
+#[tokio::test]
+async fn what_was_taken_is_not_dropped_because_more_is_too_dear() {
+    let world = World::new().await;
+    world.provider.anvil_set_auto_mine(false).await.unwrap();
+    let account = world.account(world.chain.rpc_client(), None).await;
+    let stuck = world.mint(&account, 0);
+    let poor = async {
+        tokio::time::sleep(QUICK.raise_after / 4).await;
+        let block =
+            world.provider.get_block_by_number(BlockNumberOrTag::Pending).full().await.unwrap().unwrap();
+        let sent = block.transactions.txns().next().expect("the first attempt waits").inner.inner().clone();
+        let cost = U256::from(sent.gas_limit()) * U256::from(sent.max_fee_per_gas());
+        // Enough for it, and not for an eighth more.
+        world.provider.anvil_set_balance(world.key.address(), cost + cost / U256::from(20)).await.unwrap();
+        tokio::time::sleep(QUICK.raise_after * 3).await;
+        world.provider.evm_mine(None).await.unwrap();
+    };
+    let (sent, ()) = tokio::join!(stuck, poor);
+    sent.unwrap();
+    assert_eq!((world.supply().await, world.nonce().await), (1, 2));
+    assert_eq!(account.journal().unwrap().unresolved().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn while_the_market_is_above_the_cap_it_is_given_up_for_now_and_sent_later() {
+    let world = World::new().await;
+    let policy = FeePolicy { cap: 1_000, ..QUICK };
+    let account = |policy| {
+        let (rpc, key) = (world.chain.rpc_client(), world.key.clone());
+        let journal = world.journal();
+        async move { Account::with_journal(rpc, key, journal.await, policy).await.unwrap() }
+    };
+    let poor = account(policy).await;
+    assert!(world.mint(&poor, 0).await.is_err(), "no node takes less than the base fee");
+    assert_eq!(poor.journal().unwrap().unresolved().await.unwrap(), 1, "and nobody forgets what was signed");
+    drop(poor);
+    let rich = account(QUICK).await;
+    rich.resume().await.unwrap();
+    world.mint(&rich, 0).await.unwrap();
+    assert_eq!((world.supply().await, world.nonce().await), (1, 2));
 }
 
 #[tokio::test]

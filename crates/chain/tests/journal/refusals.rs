@@ -75,12 +75,10 @@ async fn a_journal_of_another_account_chain_or_of_no_kind_is_refused() {
         let refused = Journal::open(folder.path(), chain_id, account).await;
         assert!(matches!(refused, Err(JournalError::Foreign { .. })), "{refused:?}");
     }
-    std::fs::write(
-        folder.path().join("journal.db"),
-        "not a database, but long enough to be taken for one".repeat(100),
-    )
-    .unwrap();
-    std::fs::remove_file(folder.path().join("journal.db-wal")).ok();
+    // In a folder of its own: the file above may still be being closed.
+    let folder = tempfile::tempdir().unwrap();
+    let garbage = "not a database, but long enough to be taken for one".repeat(100);
+    std::fs::write(folder.path().join("journal.db"), garbage).unwrap();
     let refused = Journal::open(folder.path(), 31_337, Address::ZERO).await;
     assert!(matches!(refused, Err(JournalError::Database { .. })), "{refused:?}");
     let beneath_a_file = folder.path().join("journal.db/folder");

@@ -1,7 +1,7 @@
 //! The operator's configuration: a file of TOML, read once into a type that cannot be wrong.
 //!
-//! Each section is a struct of its own that refuses unknown fields. To add a section, give [`Sections`] a field with its
-//! struct (`#[serde(default)]` if it may be missing), and [`Config`] what follows from it.
+//! Each section is a struct of its own that refuses unknown fields. To add a section, give `Sections` a field with its
+//! struct (`#[serde(default)]` if it may be missing), and `Config` what follows from it.
 
 mod preset;
 mod value;

@@ -3,14 +3,15 @@
 use std::{
     path::Path,
     sync::{Arc, atomic::AtomicBool},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aiarena_chain::{
-    account::{Account, FeePolicy, Journal},
+    account::{Account, FeePolicy, Journal, JournalError},
+    client::ClientError,
     deploy::Deployment,
     endpoints::{Endpoints, EndpointsConfig},
-    follow::Follower,
+    follow::{Follower, MAX_REORG},
     ledger::{Role, Task},
 };
 use aiarena_ml::{Architecture, Dataset, EMBEDDED_DIGEST, MAX_ARTIFACT_BYTES, TrainingConfig};
@@ -23,7 +24,7 @@ use aiarena_node::{
     trainers::{BuiltinTrainer, CommandTrainer},
 };
 use aiarena_store::{ContentHash, FolderStore};
-use alloy::signers::local::PrivateKeySigner;
+use alloy::{primitives::Address, signers::local::PrivateKeySigner};
 use anyhow::{Context, Result, bail, ensure};
 use tracing::{info, warn};
 
@@ -37,14 +38,23 @@ use crate::{
 const ARTIFACT: u64 = MAX_ARTIFACT_BYTES as u64;
 /// Between two tries to reach an endpoint at the start.
 const RETRY: Duration = Duration::from_secs(5);
+/// How long a training or an evaluation that was begun before a reload may take to end.
+const WORK: Duration = Duration::from_secs(3_600);
 
 /// Everything that a daemon needs, checked: it either starts well or says what to do.
-pub(super) async fn daemon(config: &Config, role: Role, stop: Arc<AtomicBool>) -> Result<Daemon> {
+///
+/// - `reloaded`: this process had a daemon before, whose work may still hold the journal until it ends.
+pub(super) async fn daemon(
+    config: &Config,
+    role: Role,
+    stop: Arc<AtomicBool>,
+    reloaded: bool,
+) -> Result<Daemon> {
     let signer = wallet::unlock(config)?;
     let deployment = AddressBook::finished(config)?;
     let me = signer.address();
     let folder = config.folder_of_key(me);
-    let journal = Journal::open(&folder, config.network.chain_id, me).await?;
+    let journal = open_journal(&folder, config.network.chain_id, me, reloaded).await?;
     let urls: Vec<&str> = config.network.rpc.iter().map(|url| url.url().as_str()).collect();
     let endpoints = Endpoints::new(&urls, config.network.chain_id, EndpointsConfig::default())?;
     let rpc = endpoints.rpc_client();
@@ -52,7 +62,10 @@ pub(super) async fn daemon(config: &Config, role: Role, stop: Arc<AtomicBool>) -
     let policy = FeePolicy { cap: config.network.max_fee.0, ..FeePolicy::default() };
     let account = Account::with_journal(rpc, signer.clone(), journal, policy).await?;
     while let Err(error) = account.resume().await {
-        ensure!(error.is_retryable(), "cannot finish what was on its way: {error}");
+        ensure!(
+            error.is_retryable() || matches!(error, ClientError::Rpc { .. }),
+            "cannot finish what was on its way: {error}"
+        );
         warn!(%error, "cannot finish what was on its way yet; trying again");
         tokio::time::sleep(RETRY).await;
     }
@@ -61,7 +74,7 @@ pub(super) async fn daemon(config: &Config, role: Role, stop: Arc<AtomicBool>) -
     let shelves = shelves(config, &folder)?;
     let pace = Pace {
         poll: config.operator.poll,
-        confirmations: config.network.confirmations,
+        confirmations: config.network.confirmations.max(MAX_REORG),
         turn_secs: config.operator.turn_secs,
     };
     if role == Role::Validator {
@@ -108,6 +121,20 @@ pub(super) async fn daemon(config: &Config, role: Role, stop: Arc<AtomicBool>) -
     Ok(daemon)
 }
 
+/// Opens the journal, once the work of this process' last daemon does not hold it any more.
+async fn open_journal(folder: &Path, chain_id: u64, me: Address, reloaded: bool) -> Result<Journal> {
+    let begun = Instant::now();
+    loop {
+        match Journal::open(folder, chain_id, me).await {
+            Err(JournalError::InUse { .. }) if reloaded && begun.elapsed() < WORK => {
+                info!("waiting for the work of before to end");
+                tokio::time::sleep(RETRY).await;
+            }
+            opened => return Ok(opened?),
+        }
+    }
+}
+
 /// Reads the arena's history, as far as it is not in the archive yet.
 async fn read(endpoints: &Endpoints, deployment: Deployment, folder: &Path) -> Result<Follower> {
     let archive = folder.join("chain.db");
@@ -136,7 +163,7 @@ async fn read(endpoints: &Endpoints, deployment: Deployment, folder: &Path) -> R
 }
 
 /// The configured tasks; without any, all in which the key has this role.
-fn tasks(config: &Config, follower: &Follower, me: alloy::primitives::Address, role: Role) -> Vec<u64> {
+fn tasks(config: &Config, follower: &Follower, me: Address, role: Role) -> Vec<u64> {
     if !config.operator.tasks.is_empty() {
         return config.operator.tasks.clone();
     }
@@ -146,12 +173,18 @@ fn tasks(config: &Config, follower: &Follower, me: alloy::primitives::Address, r
 }
 
 /// A key has one role in a task for ever; without any stake, it may get one later.
-fn check_role(task: &Task, me: alloy::primitives::Address, role: Role) -> Result<()> {
+fn check_role(task: &Task, me: Address, role: Role) -> Result<()> {
     match task.pools.get(&me).map(|pool| pool.role) {
         Some(found) if found != role => {
             bail!("in task {} the key {me} is a {found:?}, for ever: use another key", task.number)
         }
-        Some(_) => Ok(()),
+        Some(_) => {
+            let (stake, least) = (task.pools[&me].stakes.latest().0, task.minimum(role));
+            if stake < least {
+                warn!(task = task.number, %stake, %least, "{me} has too little stake of its own to take part: add to it");
+            }
+            Ok(())
+        }
         None => {
             warn!(task = task.number, "{me} has no stake in it yet: `aiarena stake` gives it one");
             Ok(())

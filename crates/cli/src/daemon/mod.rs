@@ -14,6 +14,7 @@ use std::{
 use aiarena_chain::ledger::Role;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -60,6 +61,8 @@ impl NodeRole {
 enum End {
     Stop,
     Reload(Box<Config>),
+    /// It worked, and then could not go on.
+    Broke(anyhow::Error),
 }
 
 /// Runs a daemon until it is told to stop.
@@ -71,38 +74,63 @@ pub async fn run(args: NodeArgs) -> Result<bool> {
     let mut config = Config::find(file.as_deref())?;
     let mut signals = Signals::new()?;
     let recorder = serve::recorder()?;
+    let (mut previous, mut reloaded) = (None, false);
     loop {
-        let listen = config.operator.listen;
-        let watched = Arc::default();
-        let server = listen.map(|address| serve::listen(address, recorder.clone(), Arc::clone(&watched)));
-        let server = match server {
-            Some(server) => Some(server.await?),
-            None => None,
-        };
-        let end = run_once(&config, args.role.role(), &watched, &mut signals, file.as_ref()).await;
-        if let Some(server) = server {
-            server.abort();
-            // Only then is its address free for the next one.
-            let _ended = server.await;
-        }
-        match end? {
-            End::Stop => return Ok(true),
-            End::Reload(new) => config = *new,
+        let role = args.role.role();
+        match serve_and_run(&config, role, reloaded, &recorder, &mut signals, file.as_ref()).await {
+            Ok(End::Stop) => return Ok(true),
+            Ok(End::Broke(error)) => return Err(error),
+            Ok(End::Reload(new)) => {
+                reloaded = true;
+                previous = Some(std::mem::replace(&mut config, *new));
+            }
+            // It worked before, so it is the new configuration that does not.
+            Err(error) => match previous.take() {
+                Some(old) => {
+                    error!("the new configuration does not work, the old one goes on: {error:#}");
+                    config = old;
+                }
+                None => return Err(error),
+            },
         }
     }
+}
+
+/// Runs with one configuration, and serves what is asked about it.
+async fn serve_and_run(
+    config: &Config,
+    role: Role,
+    reloaded: bool,
+    recorder: &PrometheusHandle,
+    signals: &mut Signals,
+    file: Option<&PathBuf>,
+) -> Result<End> {
+    let watched = Arc::default();
+    let server = match config.operator.listen {
+        Some(address) => Some(serve::listen(address, recorder.clone(), Arc::clone(&watched)).await?),
+        None => None,
+    };
+    let end = run_once(config, role, reloaded, &watched, signals, file).await;
+    if let Some(server) = server {
+        server.abort();
+        // Only then is its address free for the next one.
+        let _ended = server.await;
+    }
+    end
 }
 
 /// Runs with one configuration.
 async fn run_once(
     config: &Config,
     role: Role,
+    reloaded: bool,
     watched: &serve::Watched,
     signals: &mut Signals,
     file: Option<&PathBuf>,
 ) -> Result<End> {
     let stop_work = Arc::new(AtomicBool::new(false));
     let daemon = tokio::select! {
-        daemon = assemble::daemon(config, role, Arc::clone(&stop_work)) => daemon?,
+        daemon = assemble::daemon(config, role, Arc::clone(&stop_work), reloaded) => daemon?,
         () = signals.stop() => return Ok(End::Stop),
     };
     watched.set(daemon.health());
@@ -112,7 +140,10 @@ async fn run_once(
         tokio::select! {
             result = &mut running => {
                 stop_work.store(true, Ordering::Relaxed);
-                return result.context("the daemon broke off")?.map(|()| End::Stop).map_err(Into::into);
+                return Ok(match result.context("the daemon broke off")? {
+                    Ok(()) => End::Stop,
+                    Err(error) => End::Broke(error.into()),
+                });
             }
             told = signals.next() => match told {
                 Told::Stop => break End::Stop,
@@ -131,7 +162,11 @@ async fn run_once(
     // A second signal ends it at once: the journal keeps what is on its way.
     tokio::select! {
         result = &mut running => result.context("the daemon broke off")??,
-        () = signals.stop() => running.abort(),
+        () = signals.stop() => {
+            running.abort();
+            let _aborted = running.await;
+            return Ok(End::Stop);
+        }
     }
     Ok(end)
 }

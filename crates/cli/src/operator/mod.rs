@@ -1,6 +1,6 @@
 //! What operators do on a real network: configure, keep keys, check, deploy, create tasks, stake, claim.
 //!
-//! Everything that sends goes through [`wallet::open`] and [`send::carry_out`]: the first makes the account, the second
+//! Everything that sends goes through `wallet::open` and `send::carry_out`: the first makes the account, the second
 //! says what will be done, asks, sends, and explains refusals.
 
 pub mod amount;

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-use aiarena_chain::account::{Account, FeePolicy, Journal};
-use alloy::{primitives::Address, signers::local::PrivateKeySigner};
+use aiarena_chain::{
+    account::{Account, FeePolicy, Journal},
+    follow::MAX_REORG,
+};
+use alloy::{primitives::Address, providers::Provider, signers::local::PrivateKeySigner};
 use anyhow::{Context, Result, ensure};
 
 use super::{keystore, network, secret};
@@ -20,8 +23,20 @@ pub async fn open(config: &Config) -> Result<Account> {
     let me = signer.address();
     let journal = Journal::open(&config.folder_of_key(me), config.network.chain_id, me).await?;
     let policy = FeePolicy { cap: config.network.max_fee.0, ..FeePolicy::default() };
+    let unfinished = journal.unresolved().await?;
     let account = Account::with_journal(rpc, signer, journal, policy).await?;
-    account.resume().await.context("an earlier transaction of this key is still on its way")?;
+    let head = account.provider().get_block_number().await.context("cannot ask for the newest block")?;
+    // What a reorganisation undid since is sent again, too.
+    account
+        .confirm(head, MAX_REORG)
+        .await
+        .context("an earlier transaction of this key is still on its way")?;
+    // What was asked and decided above rests on a state before it.
+    ensure!(
+        unfinished == 0,
+        "a command before this one was interrupted, and its transaction is finished only now: look at `aiarena status`, and run \
+         this again if you still want it"
+    );
     Ok(account)
 }
 

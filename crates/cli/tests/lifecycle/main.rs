@@ -5,13 +5,17 @@
 mod actor;
 mod anvil;
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use aiarena_chain::{
     deploy::Deployment,
     follow::Follower,
     ledger::{Phase, Role, Task},
 };
+use aiarena_ml::{Architecture, Dataset, Model, TrainingConfig, train};
 use aiarena_node::settlement::assigned;
 use alloy::providers::ProviderBuilder;
 
@@ -73,6 +77,14 @@ async fn until(follower: &mut Follower, time: u64) {
     }
 }
 
+/// A linear model that saw a few rows.
+fn small_model() -> Vec<u8> {
+    let seed = [3; 32];
+    let config = TrainingConfig { rows: 200, passes: 1, batch: 32, learning_rate: 0.01, momentum: 0.9, seed };
+    let start = Model::init(Architecture::linear(), &seed);
+    train(start, &Dataset::embedded().training, &config, |_| {}).unwrap().to_bytes()
+}
+
 fn task(follower: &Follower) -> &Task {
     &follower.ledger().tasks[&TASK]
 }
@@ -85,18 +97,23 @@ async fn a_task_from_its_creation_to_the_last_claim() {
     let actor = |name: &str, extra: &str| Actor::new(folder.path(), name, &anvil, &store, extra);
 
     let creator = actor("creator", "");
-    let nodes: Vec<Actor> = [("[24]", 900, 2), ("[16]", 600, 2), ("[]", 120, 1)]
-        .into_iter()
+    let builtin =
+        |hidden, rows, passes| format!("[train]\nhidden = {hidden}\nrows = {rows}\npasses = {passes}\n");
+    let own = "[train]\ncommand = [\"sh\", \"train.sh\"]\n".to_owned();
+    let nodes: Vec<Actor> = [builtin("[24]", 900, 2), builtin("[16]", 600, 2), own]
+        .iter()
         .enumerate()
-        .map(|(i, (hidden, rows, passes))| {
-            actor(
-                &format!("node-{i}"),
-                &format!("[train]\nhidden = {hidden}\nrows = {rows}\npasses = {passes}\n"),
-            )
-        })
+        .map(|(i, train)| actor(&format!("node-{i}"), train))
         .collect();
     let validators: Vec<Actor> = (0..3).map(|i| actor(&format!("validator-{i}"), "")).collect();
     let delegator = actor("delegator", "");
+
+    // The third brings a model that it trained elsewhere. Its command must not find the password of its key.
+    fs::write(folder.path().join("node-2/model"), small_model()).unwrap();
+    nodes[2].write(
+        "train.sh",
+        "[ -z \"$AIARENA_PASSWORD\" ] && [ \"$AIARENA_TASK\" = 1 ] && cp model \"$AIARENA_OUTPUT\"\n",
+    );
 
     // Before the first epoch everything is set up, by commands alone.
     creator.write("deployment.toml", DEPLOYMENT);

@@ -33,6 +33,9 @@ use crate::{
 /// For how long a transaction that is on its way is waited for after the daemon was told to stop. It is in the journal.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// Between work that failed and the next try.
+const REST: Duration = Duration::from_secs(20);
+
 /// How a daemon goes about its work.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
@@ -102,6 +105,8 @@ pub struct Daemon {
     follower: Follower,
     account: Account,
     seats: BTreeMap<u64, (Seat, Arc<Dataset>)>,
+    /// Until when a task whose work failed does not work again.
+    rests: BTreeMap<u64, Instant>,
     turns: Turns,
     pace: Pace,
     health: Arc<Health>,
@@ -119,7 +124,8 @@ impl Daemon {
     pub fn new(follower: Follower, account: Account, pace: Pace) -> Self {
         metrics::describe();
         let turns = Turns::new(account.address(), pace.turn_secs);
-        Self { follower, account, seats: BTreeMap::new(), turns, pace, health: Arc::default() }
+        let (seats, rests) = (BTreeMap::new(), BTreeMap::new());
+        Self { follower, account, seats, rests, turns, pace, health: Arc::default() }
     }
 
     /// Adds an operator, with the data on which it scores.
@@ -174,13 +180,16 @@ impl Daemon {
         if let Err(error) = self.read().await {
             self.health.reading.store(false, Ordering::Relaxed);
             metrics::failed("read");
-            return match error {
-                DaemonError::Client(error) | DaemonError::Follow(FollowError::Client(error)) => {
-                    warn!(%error, "cannot read the chain; trying again");
-                    Ok(())
-                }
-                error => Err(error),
+            let passes = match &error {
+                DaemonError::Client(_) | DaemonError::Follow(FollowError::Client(_)) => true,
+                DaemonError::Follow(error) => error.is_retryable(),
+                _ => false,
             };
+            if passes {
+                warn!(%error, "cannot read the chain; trying again");
+                return Ok(());
+            }
+            return Err(error);
         }
         self.finish_work().await?;
         // First what is the operator's own and has a deadline, in all tasks; then what anyone may do.
@@ -218,12 +227,15 @@ impl Daemon {
             }
             let broken = |error: JoinError| DaemonError::Broken { task: *task, why: error.to_string() };
             let (operator, result) = handle.await.map_err(broken)?.map_err(broken)?;
-            match result {
-                Ok(()) => operator.keep().await?,
-                Err(error) => {
-                    metrics::failed("work");
-                    error!(task, %error, "the work failed; it is planned again while there is time");
-                }
+            // What cannot be kept now, as on a full disk, is kept before it is committed to, or nothing is sent.
+            let kept = match result {
+                Ok(()) => operator.keep().await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = kept {
+                metrics::failed("work");
+                error!(task, %error, "the work failed; it is tried again while there is time");
+                self.rests.insert(*task, Instant::now() + REST);
             }
             *seat = Seat::Idle(operator);
         }
@@ -237,7 +249,9 @@ impl Daemon {
         let Some(view) = operator.view(ledger, now) else { return Ok(()) };
         for action in plan(&view).into_iter().filter(|action| action.is_anyones() != own) {
             if action.is_local() {
-                self.begin_work(task, action);
+                if self.rests.get(&task).is_none_or(|until| *until <= Instant::now()) {
+                    self.begin_work(task, action);
+                }
                 return Ok(());
             }
             if !own && !self.turns.is_mine(view.task, &action, now) {
@@ -245,7 +259,13 @@ impl Daemon {
             }
             let name = action.name();
             match operator.send(&action, ledger).await {
-                Ok(sent) => metrics::sent(name, sent.gas),
+                Ok(sent) => {
+                    metrics::sent(name, sent.gas);
+                    // Of what anyone may do one step at a time, so that nobody's own deadline waits behind it.
+                    if !own {
+                        return Ok(());
+                    }
+                }
                 Err(error) if error.is_lost_race(&action) => debug!(task, %error, "somebody else was faster"),
                 Err(OperatorError::Client(ClientError::Journal(error)) | OperatorError::Journal(error)) => {
                     metrics::failed("journal");
@@ -256,10 +276,6 @@ impl Daemon {
                     metrics::failed(name);
                     warn!(task, action = name, %error, "not done; it is planned again while there is time");
                 }
-            }
-            // Of what anyone may do one step at a time, so that nobody's own deadline waits behind it.
-            if !own {
-                return Ok(());
             }
         }
         Ok(())
