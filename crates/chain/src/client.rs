@@ -14,6 +14,7 @@ use crate::{
         Arena::ArenaErrors, ArenaToken::ArenaTokenErrors, Emission::EmissionErrors,
         Settlement::SettlementErrors, Vault::VaultErrors,
     },
+    endpoints,
 };
 
 pub use crate::account::Account;
@@ -40,13 +41,11 @@ pub enum ClientError {
         /// Where it was mined.
         block: u64,
     },
-    /// It was not mined before its deadline, and another one took its place that does nothing.
-    #[error("{action}: given up, since it was not mined before {deadline} (seconds since 1970)")]
-    Expired {
+    /// It was not mined before its deadline, or nobody took it, and a transaction took its place that does nothing.
+    #[error("{action}: given up without effect: it was not mined in time, or no endpoint took it")]
+    Cancelled {
         /// The function that was called.
         action: String,
-        /// The chain's time from which it was of no use.
-        deadline: u64,
     },
     /// Under this name something else was sent before.
     #[error("{action}: for {name} another transaction was mined before: {hash}")]
@@ -87,6 +86,15 @@ impl ClientError {
             Self::Rpc { source, .. } => !source.is_error_resp(),
             // A full disk may be cleared.
             Self::Journal(error) => matches!(error, JournalError::Io { .. } | JournalError::Database { .. }),
+            _ => false,
+        }
+    }
+
+    /// Whether an endpoint refused the call itself, not because of a problem of its own.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused { .. } => true,
+            Self::Rpc { source, .. } => source.as_error_resp().is_some_and(endpoints::is_of_the_call),
             _ => false,
         }
     }

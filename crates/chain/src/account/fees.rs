@@ -9,7 +9,8 @@ use crate::client::ClientError;
 /// What is paid at most, and how patiently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeePolicy {
-    /// Most that is ever offered per gas, in wei.
+    /// Most that is ever offered per gas, in wei. An eighth of what is offered for a transaction is kept below it, for the one
+    /// that takes its place if it is given up.
     pub cap: u128,
     /// After how long a transaction that is not mined is offered more.
     pub raise_after: Duration,
@@ -45,21 +46,33 @@ impl FeePolicy {
     }
 
     fn capped(&self, max_fee: u128, priority_fee: u128) -> Fees {
-        let max_fee = max_fee.min(self.cap);
-        Fees { max_fee, priority_fee: priority_fee.min(max_fee) }
+        within(self.ordinary_cap(), max_fee, priority_fee)
+    }
+
+    /// The most from which an eighth more is still within the cap.
+    fn ordinary_cap(&self) -> u128 {
+        self.cap.saturating_sub(1) / 9 * 8
     }
 
     /// What replaces an attempt: nodes take a replacement for an eighth more, or what the market asks if that is more
     /// still. `None` if that is above the cap.
-    pub(super) fn raised(&self, last: Fees, market: Fees) -> Option<Fees> {
+    ///
+    /// - `last`: whether nothing has to replace it any more.
+    pub(super) fn raised(&self, from: Fees, market: Fees, last: bool) -> Option<Fees> {
         let eighth_more = |fee: u128| fee.saturating_add(fee / 8).saturating_add(1);
-        let least = Fees { max_fee: eighth_more(last.max_fee), priority_fee: eighth_more(last.priority_fee) };
-        if least.max_fee > self.cap {
+        let least = Fees { max_fee: eighth_more(from.max_fee), priority_fee: eighth_more(from.priority_fee) };
+        let cap = if last { self.cap } else { self.ordinary_cap() };
+        if least.max_fee > cap {
             return None;
         }
         let max_fee = least.max_fee.max(market.max_fee);
-        Some(self.capped(max_fee, least.priority_fee.max(market.priority_fee)))
+        Some(within(cap, max_fee, least.priority_fee.max(market.priority_fee)))
     }
+}
+
+fn within(cap: u128, max_fee: u128, priority_fee: u128) -> Fees {
+    let max_fee = max_fee.min(cap);
+    Fees { max_fee, priority_fee: priority_fee.min(max_fee) }
 }
 
 #[cfg(test)]
@@ -71,17 +84,29 @@ mod tests {
         let policy = FeePolicy { cap: 1_000, ..FeePolicy::default() };
         let fees = |max_fee, priority_fee| Fees { max_fee, priority_fee };
         let rows = [
-            (fees(80, 8), fees(80, 8), Some(fees(91, 10))),
-            (fees(80, 8), fees(500, 2), Some(fees(500, 10))),
-            (fees(80, 8), fees(5_000, 5_000), Some(fees(1_000, 1_000))),
-            (fees(0, 0), fees(0, 0), Some(fees(1, 1))),
-            (fees(888, 1), fees(1, 1), Some(fees(1_000, 2))),
-            (fees(889, 1), fees(1, 1), None),
-            (fees(1_000, 1), fees(9_000, 1), None),
+            (fees(80, 8), fees(80, 8), false, Some(fees(91, 10))),
+            (fees(80, 8), fees(500, 2), false, Some(fees(500, 10))),
+            (fees(80, 8), fees(5_000, 5_000), false, Some(fees(888, 888))),
+            (fees(80, 8), fees(5_000, 5_000), true, Some(fees(1_000, 1_000))),
+            (fees(0, 0), fees(0, 0), false, Some(fees(1, 1))),
+            (fees(789, 1), fees(1, 1), false, Some(fees(888, 2))),
+            (fees(790, 1), fees(1, 1), false, None),
+            (fees(888, 1), fees(9_000, 1), false, None),
+            (fees(888, 1), fees(1, 1), true, Some(fees(1_000, 2))),
+            (fees(889, 1), fees(1, 1), true, None),
         ];
-        for (last, market, expected) in rows {
-            assert_eq!(policy.raised(last, market), expected, "{last:?} {market:?}");
+        for (from, market, last, expected) in rows {
+            assert_eq!(policy.raised(from, market, last), expected, "{from:?} {market:?} {last}");
         }
-        assert_eq!(policy.capped(2_000, 3_000), fees(1_000, 1_000));
+        assert_eq!(policy.capped(2_000, 3_000), fees(888, 888));
+    }
+
+    #[test]
+    fn what_is_given_up_can_be_replaced_at_every_cap() {
+        for cap in 1..5_000_u128 {
+            let policy = FeePolicy { cap, ..FeePolicy::default() };
+            let most = policy.capped(u128::MAX, u128::MAX);
+            assert!(policy.raised(most, most, true).is_some_and(|fees| fees.max_fee <= cap), "{cap}");
+        }
     }
 }

@@ -155,6 +155,13 @@ pub(super) struct Entry {
     pub(super) mined: Option<Mined>,
 }
 
+impl Entry {
+    /// The attempt that was mined.
+    pub(super) fn mined_attempt(&self) -> Option<&Attempt> {
+        self.attempts.iter().find(|attempt| self.mined.is_some_and(|mined| mined.hash == attempt.hash))
+    }
+}
+
 /// Told each step once it is on disk.
 pub type Watcher = Arc<dyn Fn(Step) + Send + Sync>;
 

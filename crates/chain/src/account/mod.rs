@@ -2,6 +2,7 @@
 
 mod fees;
 mod journal;
+mod offer;
 
 use std::sync::Arc;
 
@@ -17,7 +18,6 @@ use alloy::{
     },
     signers::local::PrivateKeySigner,
     sol_types::SolCall,
-    transports::TransportError,
 };
 use tokio::{sync::Mutex, time::Instant};
 use tracing::{debug, warn};
@@ -28,6 +28,7 @@ pub use journal::{Journal, JournalError, Step, Watcher};
 use self::{
     fees::Fees,
     journal::{Attempt, Entry, Intent, Mined, State},
+    offer::{Offer, Untaken, offer_of},
 };
 use crate::client::{ClientError, Sent};
 
@@ -35,6 +36,12 @@ use crate::client::{ClientError, Sent};
 const MOST_GAS: u64 = 16_777_216;
 /// Gas of a transfer of nothing, which takes the place of a transaction that came too late.
 const CANCEL_GAS: u64 = 21_000;
+/// Blocks on top of another transaction with our nonce after which ours is signed again with the next one.
+const SETTLED: u64 = 8;
+/// The widest gap below a nonce that is filled.
+const WIDEST_GAP: u64 = 1_000;
+/// How many nonces of a gap are filled before the next look.
+const FILLED_AT_ONCE: u64 = 16;
 
 /// A key and an endpoint: signs, sends and waits, one transaction after the other.
 ///
@@ -69,18 +76,12 @@ struct Turn {
     chain_id: Option<u64>,
 }
 
-/// What an endpoint made of signed bytes.
-enum Offer {
-    /// It has them.
-    Taken,
-    /// The nonce is used: it is mined, or another transaction is.
-    Used,
-    /// It wants a higher fee.
-    TooCheap(ClientError),
-    /// It can never take them, so nobody has them and the nonce is free.
-    Refused(ClientError),
-    /// It did not answer, or not in a way that says whether it has them.
-    Unknown(ClientError),
+/// What the chain says of a transaction.
+enum Sight {
+    /// One of its attempts was mined.
+    Mined(Mined),
+    /// None was, and so many nonces of the account are used.
+    Unmined { used: u64 },
 }
 
 impl Account {
@@ -245,7 +246,7 @@ impl Account {
                 // Its sender, or whoever plans next, finds out what became of it.
                 Ok(_)
                 | Err(
-                    ClientError::Failed { .. } | ClientError::Refused { .. } | ClientError::Expired { .. },
+                    ClientError::Failed { .. } | ClientError::Refused { .. } | ClientError::Cancelled { .. },
                 ) => {}
                 Err(error) => return Err(error),
             }
@@ -264,11 +265,11 @@ impl Account {
                     }
                     return Err(error);
                 }
-            } else if let (Some(mined), _) = self.look(entry).await? {
+            } else if let Sight::Mined(mined) = self.look(entry).await? {
                 return self.finish(entry, mined).await;
             }
             let offer = match self.offer(entry).await {
-                Offer::TooCheap(_) => self.raise(entry).await?,
+                Offer::TooCheap(_) => self.raise(entry, false).await?,
                 offer => offer,
             };
             let offer = match offer {
@@ -296,14 +297,12 @@ impl Account {
     }
 
     async fn finish(&self, entry: &mut Entry, mined: Mined) -> Result<Sent, ClientError> {
-        let cancelled = entry.attempts.iter().any(|attempt| attempt.hash == mined.hash && attempt.cancels);
-        if cancelled {
-            self.drop_entry(entry).await?;
-            let deadline = entry.intent.deadline.unwrap_or_default();
-            return Err(ClientError::Expired { action: entry.intent.action.clone(), deadline });
-        }
         if let Some(journal) = self.journal() {
             journal.mined(entry.id, &mined).await?;
+        }
+        let cancelled = entry.attempts.iter().any(|attempt| attempt.hash == mined.hash && attempt.cancels);
+        if cancelled {
+            return Err(ClientError::Cancelled { action: entry.intent.action.clone() });
         }
         outcome(&entry.intent.action, &mined)
     }
@@ -350,23 +349,12 @@ impl Account {
         cancels: bool,
     ) -> Result<(), ClientError> {
         let request = if cancels {
-            TransactionRequest::default().with_to(self.address()).with_gas_limit(CANCEL_GAS)
+            self.nothing()
         } else {
             call_request(&entry.intent).with_gas_limit(entry.gas_limit)
         };
-        let request = request
-            .with_from(self.address())
-            .with_chain_id(chain_id)
-            .with_nonce(entry.nonce.unwrap_or_default())
-            .with_value(U256::ZERO)
-            .with_max_fee_per_gas(fees.max_fee)
-            .with_max_priority_fee_per_gas(fees.priority_fee);
-        let signed =
-            NetworkTransactionBuilder::<alloy::network::Ethereum>::build(request, &self.inner.wallet).await;
-        let envelope: TxEnvelope = signed.map_err(|error| ClientError::Answer {
-            action: entry.intent.action.clone(),
-            what: format!("the transaction cannot be signed: {error}"),
-        })?;
+        let request = request.with_nonce(entry.nonce.unwrap_or_default());
+        let envelope = self.envelope(request, chain_id, fees, &entry.intent.action).await?;
         let attempt = Attempt {
             hash: *envelope.tx_hash(),
             raw: envelope.encoded_2718().into(),
@@ -379,6 +367,32 @@ impl Account {
         }
         entry.attempts.push(attempt);
         Ok(())
+    }
+
+    /// A transfer of nothing to ourselves.
+    fn nothing(&self) -> TransactionRequest {
+        TransactionRequest::default().with_to(self.address()).with_gas_limit(CANCEL_GAS)
+    }
+
+    async fn envelope(
+        &self,
+        request: TransactionRequest,
+        chain_id: u64,
+        fees: Fees,
+        action: &str,
+    ) -> Result<TxEnvelope, ClientError> {
+        let request = request
+            .with_from(self.address())
+            .with_chain_id(chain_id)
+            .with_value(U256::ZERO)
+            .with_max_fee_per_gas(fees.max_fee)
+            .with_max_priority_fee_per_gas(fees.priority_fee);
+        let signed =
+            NetworkTransactionBuilder::<alloy::network::Ethereum>::build(request, &self.inner.wallet).await;
+        signed.map_err(|error| ClientError::Answer {
+            action: action.to_owned(),
+            what: format!("the transaction cannot be signed: {error}"),
+        })
     }
 
     /// Sends the newest attempt.
@@ -398,16 +412,24 @@ impl Account {
     async fn wait(&self, entry: &mut Entry, offer: Offer) -> Result<Option<Mined>, ClientError> {
         let policy = self.inner.policy;
         let poll = self.provider().client().poll_interval();
+        let nonce = entry.nonce.unwrap_or_default();
         let mut raised = Instant::now();
-        // Since when the nonce is used, since when nothing is answered, and since when nobody takes the bytes.
-        let (mut overtaken, mut silent): (Option<Instant>, Option<Instant>) = (None, None);
-        let mut untaken = untaken(offer, None);
+        // Since when, and since which block, the nonce is used; since when nothing is answered; what a gap was filled at.
+        let mut overtaken: Option<(Instant, Option<u64>)> = None;
+        let mut silent: Option<Instant> = None;
+        let (mut gap, mut filled): (Option<u64>, Option<Fees>) = (None, None);
+        let mut untaken = Untaken::default();
+        untaken.add(offer);
         loop {
             match self.look(entry).await {
-                Ok((Some(mined), _)) => return Ok(Some(mined)),
-                Ok((None, used)) => {
+                Ok(Sight::Mined(mined)) => return Ok(Some(mined)),
+                Ok(Sight::Unmined { used }) => {
                     silent = None;
-                    overtaken = used.then(|| overtaken.unwrap_or_else(Instant::now));
+                    gap = (used < nonce).then_some(used);
+                    overtaken = match overtaken.filter(|_| used > nonce) {
+                        None if used > nonce => Some((Instant::now(), self.newest().await)),
+                        known => known,
+                    };
                 }
                 Err(error) if error.is_retryable() => {
                     if silent.get_or_insert_with(Instant::now).elapsed() >= policy.patience {
@@ -416,33 +438,91 @@ impl Account {
                 }
                 Err(error) => return Err(error),
             }
-            // An endpoint may know the nonce before it knows the receipt.
-            if overtaken.is_some_and(|since| since.elapsed() >= policy.raise_after) {
-                return Ok(None);
+            if let Some((since, block)) = overtaken
+                && since.elapsed() >= policy.raise_after
+            {
+                // An endpoint may know the nonce before it knows the receipt, and what took the nonce may be undone.
+                let on_top =
+                    self.newest().await.zip(block).map(|(newest, block)| newest.saturating_sub(block));
+                if on_top >= Some(SETTLED) || since.elapsed() >= policy.patience {
+                    return Ok(None);
+                }
             }
             if raised.elapsed() >= policy.raise_after && overtaken.is_none() {
                 raised = Instant::now();
-                match self.raise(entry).await {
-                    Ok(offer) => untaken = self::untaken(offer, untaken),
+                if let Some(used) = gap {
+                    filled = self.fill(entry, used, filled).await?;
+                }
+                match self.raise(entry, false).await {
+                    Ok(offer) => untaken.add(offer),
                     Err(error) => debug!(%error, "the fee was not raised"),
                 }
             }
-            match untaken.take() {
-                Some((since, error)) if since.elapsed() >= policy.patience => return Err(error),
-                waiting => untaken = waiting,
+            if let Some(error) = untaken.after(policy.patience) {
+                let cancelled = entry.attempts.last().is_some_and(|attempt| attempt.cancels);
+                if cancelled || !untaken.is_refused() {
+                    return Err(error);
+                }
+                // Whatever they have against it, the nonce must not be held for ever.
+                warn!(action = entry.intent.action, nonce, %error, "nobody takes it; giving it up");
+                untaken = Untaken::default();
+                untaken.add(self.raise(entry, true).await?);
             }
             tokio::time::sleep(poll).await;
         }
     }
 
-    /// The receipt of whichever attempt was mined, and whether the nonce is used.
-    async fn look(&self, entry: &Entry) -> Result<(Option<Mined>, bool), ClientError> {
+    /// The number of the newest block; `None` while nobody says.
+    async fn newest(&self) -> Option<u64> {
+        self.provider().get_block_number().await.ok()
+    }
+
+    /// The receipt of whichever attempt was mined, or how many nonces are used.
+    async fn look(&self, entry: &Entry) -> Result<Sight, ClientError> {
         if let Some(mined) = self.find_receipt(entry).await? {
-            return Ok((Some(mined), true));
+            return Ok(Sight::Mined(mined));
         }
         let used = self.provider().get_transaction_count(self.address()).await;
         let used = used.map_err(|source| ClientError::from_rpc(&entry.intent.action, source))?;
-        Ok((None, entry.nonce.is_some_and(|nonce| nonce < used)))
+        Ok(Sight::Unmined { used })
+    }
+
+    /// Fills the nonces from `used` up to a transaction's own, without which it is never mined: an endpoint told a count that
+    /// was too high, or a reorganisation undid what had them. What was mined before is sent again; the rest are transfers of
+    /// nothing.
+    async fn fill(&self, entry: &Entry, used: u64, last: Option<Fees>) -> Result<Option<Fees>, ClientError> {
+        let Inner { provider, policy, .. } = &*self.inner;
+        let (action, nonce) = (&entry.intent.action, entry.nonce.unwrap_or_default());
+        if nonce - used > WIDEST_GAP {
+            let what = format!("it counted {nonce} transactions of the account, and now {used}");
+            return Err(ClientError::Answer { action: action.clone(), what });
+        }
+        let undone = match self.journal() {
+            Some(journal) => journal.entries(State::Mined).await?,
+            None => Vec::new(),
+        };
+        // Whatever fails here is tried again.
+        let (market, chain_id) = match (policy.market(provider, action).await, provider.get_chain_id().await)
+        {
+            (Ok(market), Ok(chain_id)) => (market, chain_id),
+            _ => return Ok(last),
+        };
+        let fees = last.map_or(market, |last| policy.raised(last, market, true).unwrap_or(last));
+        warn!(action, nonce, used, "nonces below it are not used; filling them");
+        for missing in used..nonce.min(used + FILLED_AT_ONCE) {
+            let again = undone.iter().find(|undone| undone.nonce == Some(missing));
+            let raw = match again.and_then(Entry::mined_attempt) {
+                Some(attempt) => attempt.raw.clone(),
+                None => {
+                    let request = self.nothing().with_nonce(missing);
+                    self.envelope(request, chain_id, fees, action).await?.encoded_2718().into()
+                }
+            };
+            if let Err(error) = provider.send_raw_transaction(&raw).await {
+                debug!(missing, %error, "not filled");
+            }
+        }
+        Ok(Some(fees))
     }
 
     async fn find_receipt(&self, entry: &Entry) -> Result<Option<Mined>, ClientError> {
@@ -450,15 +530,18 @@ impl Account {
             let receipt = self.provider().get_transaction_receipt(attempt.hash).await;
             let receipt = receipt.map_err(|source| ClientError::from_rpc(&entry.intent.action, source))?;
             if let Some(receipt) = receipt {
-                return mined(&entry.intent.action, &receipt).map(Some);
+                let mut mined = mined(&entry.intent.action, &receipt)?;
+                // What takes its place has not the effect.
+                mined.success &= !attempt.cancels;
+                return Ok(Some(mined));
             }
         }
         Ok(None)
     }
 
-    /// Replaces the newest attempt by one with a higher fee, or after the deadline by one that does nothing. At the cap the
-    /// newest attempt is only sent again.
-    async fn raise(&self, entry: &mut Entry) -> Result<Offer, ClientError> {
+    /// Replaces the newest attempt by one with a higher fee; by one that does nothing after the deadline, or if it is to be
+    /// given up. At the cap the newest attempt is only sent again.
+    async fn raise(&self, entry: &mut Entry, give_up: bool) -> Result<Offer, ClientError> {
         let Inner { provider, policy, .. } = &*self.inner;
         let action = entry.intent.action.clone();
         let rpc = |source| ClientError::from_rpc(&action, source);
@@ -467,9 +550,10 @@ impl Account {
             (Fees { max_fee: last.max_fee, priority_fee: last.priority_fee }, last.cancels);
         let newest = provider.get_block(BlockId::latest()).await.map_err(rpc)?;
         let now = newest.map_or(0, |block| block.header.timestamp);
-        let cancels = was_cancelled || entry.intent.deadline.is_some_and(|deadline| now >= deadline);
+        let cancels =
+            give_up || was_cancelled || entry.intent.deadline.is_some_and(|deadline| now >= deadline);
         let market = policy.market(provider, &action).await?;
-        match policy.raised(last_fees, market) {
+        match policy.raised(last_fees, market, cancels) {
             None => warn!(
                 action,
                 nonce = entry.nonce,
@@ -498,46 +582,6 @@ impl Account {
     }
 }
 
-/// What an endpoint's error says about the bytes. Endpoints use their own words, so all that is not known to be final is not.
-fn offer_of(action: &str, source: TransportError) -> Offer {
-    let message = source.as_error_resp().map(|payload| payload.message.to_lowercase()).unwrap_or_default();
-    let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-    if says(&["already known", "already imported", "alreadyknown", "known transaction"]) {
-        Offer::Taken
-    } else if says(&["nonce too low", "nonce is too low", "oldnonce"]) {
-        Offer::Used
-    } else if says(&[
-        "underpriced",
-        "could not replace",
-        "less than block base fee",
-        "fee too low",
-        "feetoolow",
-    ]) {
-        Offer::TooCheap(ClientError::from_rpc(action, source))
-    } else if says(&[
-        "insufficient funds",
-        "insufficientfunds",
-        "insufficient balance",
-        "intrinsic gas",
-        "invalid signature",
-        "invalid sender",
-    ]) {
-        Offer::Refused(ClientError::from_rpc(action, source))
-    } else {
-        Offer::Unknown(ClientError::from_rpc(action, source))
-    }
-}
-
-/// Since when nobody is known to have the bytes, and why.
-fn untaken(offer: Offer, since: Option<(Instant, ClientError)>) -> Option<(Instant, ClientError)> {
-    match offer {
-        Offer::Taken | Offer::Used => None,
-        Offer::TooCheap(error) | Offer::Refused(error) | Offer::Unknown(error) => {
-            Some((since.map_or_else(Instant::now, |(instant, _)| instant), error))
-        }
-    }
-}
-
 fn intent<C: SolCall>(name: Option<String>, deadline: Option<u64>, to: Address, call: &C) -> Intent {
     let action = C::SIGNATURE.split('(').next().unwrap_or_default().to_owned();
     Intent { name, action, to: Some(to), input: call.abi_encode().into(), deadline }
@@ -562,7 +606,6 @@ async fn earlier(journal: &Journal, intent: &Intent) -> Result<Option<Entry>, Cl
         Some(mined) if mined.success => Ok(Some(found)),
         // It failed on chain, or it was replaced by a transaction that does nothing: that nonce is used.
         Some(_) => Ok(None),
-        None if found.attempts.iter().any(|attempt| attempt.cancels) => Ok(None),
         None => Ok(Some(found).filter(|found| same && !found.attempts.is_empty())),
     }
 }

@@ -11,7 +11,7 @@ use alloy::{
         ErrorPayload, Id, Request, RequestPacket, Response, ResponsePacket, ResponsePayload,
         SerializedRequest,
     },
-    transports::http::reqwest::{Client, StatusCode, Url, header},
+    transports::http::reqwest::{self, Client, StatusCode, Url, header},
 };
 use tokio::time::Instant;
 
@@ -41,13 +41,15 @@ pub(super) enum Trouble {
     Busy { what: String, retry_after: Option<Duration> },
     /// It did not answer, or not in JSON-RPC. What comes back after that may be another node.
     Broken(String),
+    /// Nobody is there, or it does not say which chain it is of: it was asked nothing.
+    Absent(String),
 }
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WrongChain(found) => write!(f, "it is of chain {found}"),
-            Self::Busy { what, .. } | Self::Broken(what) => f.write_str(what),
+            Self::Busy { what, .. } | Self::Broken(what) | Self::Absent(what) => f.write_str(what),
         }
     }
 }
@@ -182,7 +184,11 @@ impl Endpoint {
         config: &EndpointsConfig,
     ) -> Result<Answer, Trouble> {
         if self.state().chain != Chain::Verified {
-            self.verify(chain_id, config).await?;
+            // What was to be asked was not.
+            self.verify(chain_id, config).await.map_err(|trouble| match trouble {
+                Trouble::Broken(what) => Trouble::Absent(what),
+                trouble => trouble,
+            })?;
         }
         let answer = self.ask(packet, config).await?;
         // A gateway may come to serve another chain while it never fails.
@@ -257,8 +263,12 @@ impl Endpoint {
         let body = serde_json::to_vec(packet).map_err(|error| broken(error.to_string()))?;
         let request = self.client.post(self.url.clone()).headers(packet.headers());
         let request = request.header(header::CONTENT_TYPE, "application/json").body(body);
-        let mut response =
-            request.send().await.map_err(|error| broken(chain_of_causes(&error.without_url())))?;
+        let unsent = |error: reqwest::Error| {
+            let absent = error.is_connect();
+            let what = self.scrub(&chain_of_causes(&error.without_url()));
+            if absent { Trouble::Absent(what) } else { Trouble::Broken(what) }
+        };
+        let mut response = request.send().await.map_err(unsent)?;
         let status = response.status();
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| {
             // The form with a date would need the machine's clock.
@@ -305,7 +315,7 @@ impl Endpoint {
             _ => Duration::ZERO,
         };
         state.not_before = Instant::now() + pause.max(asked).min(config.max_pause);
-        if matches!(trouble, Trouble::Broken(_)) && state.chain == Chain::Verified {
+        if matches!(trouble, Trouble::Broken(_) | Trouble::Absent(_)) && state.chain == Chain::Verified {
             state.chain = Chain::Unknown;
         }
         tracing::warn!(endpoint = self.name, error = %trouble, "an RPC endpoint failed");

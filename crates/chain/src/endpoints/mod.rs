@@ -33,7 +33,7 @@ use alloy::{
     providers::{DynProvider, Provider, ProviderBuilder},
     rpc::{
         client::RpcClient,
-        json_rpc::{RequestPacket, Response, ResponsePacket, ResponsePayload},
+        json_rpc::{ErrorPayload, RequestPacket, Response, ResponsePacket, ResponsePayload},
     },
     transports::{
         TransportError, TransportErrorKind, TransportFut,
@@ -431,10 +431,19 @@ impl Endpoints {
                 }
             }
         }
-        // One that did not answer may have taken it all the same; but one that is down for good must not hide why the others
-        // refuse.
-        let nobody = || (group[0], Trouble::Broken("no answer".to_owned()));
-        refused.ok_or_else(|| failed.unwrap_or_else(nobody))
+        match (refused, failed) {
+            // One that was asked and did not answer may have taken it, so that the others' refusal must not be taken for the
+            // last word; one that is not there must not hide it.
+            (Some(refused), Some((index, Trouble::Broken(what)))) => {
+                let why = refused.packet.first_error_message().unwrap_or_default();
+                let what = format!("{what}, so that it may have a transaction that others refuse: {why}");
+                Err((index, Trouble::Broken(what)))
+            }
+            (Some(refused), _) => Ok(refused),
+            (None, failed) => {
+                Err(failed.unwrap_or_else(|| (group[0], Trouble::Broken("no answer".to_owned()))))
+            }
+        }
     }
 
     fn error(&self, last: Option<(usize, Trouble)>) -> EndpointsError {
@@ -477,6 +486,11 @@ impl tower::Service<RequestPacket> for Endpoints {
     fn call(&mut self, packet: RequestPacket) -> Self::Future {
         Box::pin(self.clone().route(packet))
     }
+}
+
+/// Whether an error is one of the call, which every honest endpoint would answer.
+pub(crate) fn is_of_the_call(error: &ErrorPayload) -> bool {
+    verdict::of_error(error) == verdict::Verdict::Final
 }
 
 /// One of the endpoints, for a reader that wants all its answers from the same node.

@@ -1,11 +1,8 @@
 //! Transactions that are not mined: replaced with a higher fee, up to a cap and a deadline.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use aiarena_chain::{
@@ -18,11 +15,11 @@ use alloy::{
     eips::BlockNumberOrTag,
     primitives::{Address, U256},
     providers::{Provider, ext::AnvilApi},
-    rpc::{client::RpcClient, types::TransactionRequest},
+    rpc::types::TransactionRequest,
 };
 
 use crate::{
-    faults::Blind,
+    faults::with_own_answers,
     world::{QUICK, World},
 };
 
@@ -52,8 +49,8 @@ async fn a_stuck_transaction_is_offered_more_up_to_the_cap() {
     let (sent, fees) = tokio::join!(stuck, mined);
     let sent = sent.unwrap();
     assert_eq!((world.supply().await, world.nonce().await), (1, 2));
-    // The market asks 11 million wei: five raises by an eighth fit below the cap.
-    assert!(fees.len() == 1 && fees[0] > 18_000_000 && fees[0] <= 20_000_000, "{fees:?}");
+    // The market asks 11 million wei: four raises by an eighth leave room for one that would take its place.
+    assert!(fees.len() == 1 && fees[0] > 16_000_000 && fees[0] <= 17_800_000, "{fees:?}");
     let receipt = world.provider.get_transaction_receipt(sent.hash).await.unwrap().unwrap();
     assert!(receipt.status());
 }
@@ -71,7 +68,7 @@ async fn after_its_deadline_it_makes_way_without_effect() {
         world.provider.evm_mine(None).await.unwrap();
     };
     let (result, ()) = tokio::join!(late, mine);
-    assert!(matches!(result, Err(ClientError::Expired { .. })), "{result:?}");
+    assert!(matches!(result, Err(ClientError::Cancelled { .. })), "{result:?}");
     assert_eq!(
         (world.supply().await, world.nonce().await),
         (0, 2),
@@ -110,9 +107,11 @@ async fn what_a_reorganisation_undid_is_sent_again() {
 async fn an_endpoint_that_knows_no_receipts_undoes_nothing() {
     let world = World::new().await;
     let blind = Arc::new(AtomicBool::new(false));
-    let inner = world.chain.rpc_client().transport().clone();
-    let rpc = RpcClient::new(Blind { inner, blind: Arc::clone(&blind) }, true);
-    rpc.set_poll_interval(Duration::from_millis(1));
+    let no_receipts = Arc::clone(&blind);
+    let rpc = with_own_answers(&world.chain.rpc_client(), move |request| {
+        let hidden = request.method() == "eth_getTransactionReceipt" && no_receipts.load(Ordering::SeqCst);
+        hidden.then_some(Ok("null"))
+    });
     let account = world.account(rpc, None).await;
     for number in 0..2 {
         world.mint(&account, number).await.unwrap();
@@ -195,4 +194,100 @@ async fn a_key_that_is_used_elsewhere_wastes_nothing() {
     let (sent, ()) = tokio::join!(ours, theirs);
     sent.unwrap();
     assert_eq!((world.supply().await, world.nonce().await), (1, 3), "signed again with the next nonce");
+}
+
+#[tokio::test]
+async fn at_the_cap_there_is_room_to_make_way() {
+    let world = World::new().await;
+    world.provider.anvil_set_auto_mine(false).await.unwrap();
+    // The market asks 11 million wei: the first attempt is at the most that an ordinary one may offer.
+    let policy = FeePolicy { cap: 11_500_000, ..QUICK };
+    let journal = world.journal().await;
+    let account =
+        Account::with_journal(world.chain.rpc_client(), world.key.clone(), journal, policy).await.unwrap();
+    let now = world.dev().await.now().await.unwrap();
+    let call = ArenaToken::mintCall { to: Address::repeat_byte(1), amount: U256::from(1) };
+    let late = account.send_once("late".to_owned(), now, world.token, &call);
+    let mine = async {
+        tokio::time::sleep(QUICK.raise_after * 3).await;
+        world.provider.evm_mine(None).await.unwrap();
+    };
+    let (result, ()) = tokio::join!(late, mine);
+    assert!(matches!(result, Err(ClientError::Cancelled { .. })), "{result:?}");
+    assert_eq!((world.supply().await, world.nonce().await), (0, 2));
+}
+
+#[tokio::test]
+async fn what_made_way_is_sent_again_after_a_reorganisation() {
+    let world = World::new().await;
+    let account = world.account(world.chain.rpc_client(), None).await;
+    let snapshot = world.provider.anvil_snapshot().await.unwrap();
+    world.provider.anvil_set_auto_mine(false).await.unwrap();
+    let now = world.dev().await.now().await.unwrap();
+    let call = ArenaToken::mintCall { to: Address::repeat_byte(1), amount: U256::from(1) };
+    let late = account.send_once("late".to_owned(), now, world.token, &call);
+    let mine = async {
+        tokio::time::sleep(QUICK.raise_after * 3).await;
+        world.provider.evm_mine(None).await.unwrap();
+    };
+    let (result, ()) = tokio::join!(late, mine);
+    assert!(matches!(result, Err(ClientError::Cancelled { .. })), "{result:?}");
+    world.provider.anvil_set_auto_mine(true).await.unwrap();
+    world.mint(&account, 1).await.unwrap();
+    assert_eq!((world.supply().await, world.nonce().await), (2, 3));
+    assert!(world.provider.anvil_revert(snapshot).await.unwrap());
+    world.provider.anvil_set_auto_mine(true).await.unwrap();
+    assert_eq!((world.supply().await, world.nonce().await), (0, 1), "the branch is gone");
+    let head = world.provider.get_block_number().await.unwrap();
+    account.confirm(head, 10).await.unwrap();
+    assert_eq!((world.supply().await, world.nonce().await), (2, 3), "no gap, and nothing came too late");
+}
+
+#[tokio::test]
+async fn a_count_that_was_too_high_leaves_no_gap() {
+    let world = World::new().await;
+    let lied = AtomicBool::new(false);
+    let rpc = with_own_answers(&world.chain.rpc_client(), move |request| {
+        let first = request.method() == "eth_getTransactionCount" && !lied.swap(true, Ordering::SeqCst);
+        first.then_some(Ok("\"0x14\""))
+    });
+    let account = world.account(rpc, None).await;
+    world.mint(&account, 0).await.unwrap();
+    assert_eq!((world.supply().await, world.nonce().await), (1, 21), "19 nonces were filled");
+    world.mint(&account, 1).await.unwrap();
+    assert_eq!((world.supply().await, world.nonce().await), (3, 22));
+}
+
+#[tokio::test]
+async fn a_count_beyond_all_reason_is_told() {
+    let world = World::new().await;
+    let lied = AtomicBool::new(false);
+    let rpc = with_own_answers(&world.chain.rpc_client(), move |request| {
+        let first = request.method() == "eth_getTransactionCount" && !lied.swap(true, Ordering::SeqCst);
+        first.then_some(Ok("\"0xffffff\""))
+    });
+    let account = world.account(rpc, None).await;
+    let error = world.mint(&account, 0).await.unwrap_err().to_string();
+    assert!(error.contains("counted 16777215 transactions of the account, and now 1"), "{error}");
+    assert_eq!(world.nonce().await, 1);
+}
+
+#[tokio::test]
+async fn what_nobody_takes_makes_way() {
+    let world = World::new().await;
+    let picky = Arc::new(AtomicBool::new(true));
+    let refuses = Arc::clone(&picky);
+    let rpc = with_own_answers(&world.chain.rpc_client(), move |request| {
+        // A call is longer than a transfer.
+        let call = request.method() == "eth_sendRawTransaction" && request.serialized().get().len() > 400;
+        (call && refuses.load(Ordering::SeqCst)).then_some(Err("it is not to our taste"))
+    });
+    let account = world.account(rpc, None).await;
+    let result = world.mint(&account, 0).await;
+    assert!(matches!(result, Err(ClientError::Cancelled { .. })), "{result:?}");
+    assert_eq!((world.supply().await, world.nonce().await), (0, 2), "a transfer of nothing took its place");
+    assert_eq!(account.journal().unwrap().unresolved().await.unwrap(), 0);
+    picky.store(false, Ordering::SeqCst);
+    world.mint(&account, 0).await.unwrap();
+    assert_eq!((world.supply().await, world.nonce().await), (1, 3));
 }

@@ -220,6 +220,13 @@ async fn transactions_go_to_several() {
     bad.truncate(bad.len() - 5);
     let error = both.provider().send_raw_transaction(&bad).await.unwrap_err();
     assert!(error.is_error_resp(), "{error}");
+    // It is not the last word if another one was asked and says nothing: it may have taken it.
+    let (first, second, both) = two(&stage, Fault::Stale(0)).await;
+    both.probe().await;
+    second.always(Fault::Refuse(-32000, "insufficient funds"));
+    first.always(Fault::Hang);
+    let error = both.provider().send_raw_transaction(&raw(0).await).await.unwrap_err();
+    assert!(!error.is_error_resp(), "{error}");
 }
 
 #[tokio::test]

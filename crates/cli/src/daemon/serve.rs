@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use aiarena_node::daemon::Health;
@@ -69,9 +70,18 @@ pub(super) async fn listen(
     }))
 }
 
-/// 200 while the chain can be read, else 503.
+/// A daemon that has not looked at the chain for so long is stuck: its own patience with a transaction is shorter.
+const STUCK: Duration = Duration::from_secs(600);
+
+/// 200 while the chain can be read and the daemon is not stuck, else 503.
 async fn health(State(watched): State<Watched>) -> (StatusCode, String) {
+    let busy = watched.0.get().map(|health| health.since_last_look());
+    let stuck = busy.filter(|busy| *busy > STUCK);
     match watched.0.get().map(|health| health.head()) {
+        Some(Some(_)) if stuck.is_some() => {
+            let secs = stuck.unwrap_or_default().as_secs();
+            (StatusCode::SERVICE_UNAVAILABLE, format!("busy for {secs} s: is a transaction stuck?\n"))
+        }
         Some(Some(head)) => (StatusCode::OK, format!("ok, block {head}\n")),
         Some(None) => (StatusCode::SERVICE_UNAVAILABLE, "the chain cannot be read\n".to_owned()),
         None => (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned()),

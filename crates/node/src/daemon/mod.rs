@@ -74,15 +74,36 @@ pub enum DaemonError {
 }
 
 /// How a daemon is, for those who watch it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Health {
+    /// When it was made.
+    begun: Instant,
+    /// When the last look at the chain ended, in seconds after that.
+    looked: AtomicU64,
     /// The newest block that was read.
     head: AtomicU64,
     /// Whether the last look at the chain succeeded.
     reading: AtomicBool,
 }
 
+impl Default for Health {
+    fn default() -> Self {
+        let (looked, head, reading) = Default::default();
+        Self { begun: Instant::now(), looked, head, reading }
+    }
+}
+
 impl Health {
+    /// Since when it is busy with one look at the chain and what follows from it, such as a transaction that is not mined.
+    #[must_use]
+    pub fn since_last_look(&self) -> Duration {
+        self.begun.elapsed().saturating_sub(Duration::from_secs(self.looked.load(Ordering::Relaxed)))
+    }
+
+    fn looked(&self) {
+        self.looked.store(self.begun.elapsed().as_secs(), Ordering::Relaxed);
+    }
+
     /// The newest block that was read; `None` while the chain cannot be read.
     #[must_use]
     pub fn head(&self) -> Option<u64> {
@@ -168,6 +189,7 @@ impl Daemon {
                     }
                 }
             }
+            self.health.looked();
             tokio::select! {
                 () = tokio::time::sleep(self.pace.poll) => {}
                 () = told(&mut stop) => return Ok(()),
