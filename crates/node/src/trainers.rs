@@ -1,9 +1,9 @@
 //! How an operator's models are made: by its own command, or by the trainer that comes with this program.
 
 use std::{
-    fs::File,
-    io::Read,
-    path::PathBuf,
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc,
@@ -80,23 +80,21 @@ impl Trainer for BuiltinTrainer {
 pub struct CommandTrainer {
     command: Vec<String>,
     folder: PathBuf,
+    scratch: PathBuf,
     stop: Arc<AtomicBool>,
 }
 
 impl CommandTrainer {
     /// A trainer that runs `command`, a program and its arguments, in `folder`. Once `stop` is true, it ends what runs.
+    ///
+    /// - `scratch`: a folder of this key's own, for artifacts that are being written. What a trainer before this one left
+    ///   there when its process was killed, files and a command that still runs, is cleared away.
     #[must_use]
-    pub fn new(command: Vec<String>, folder: PathBuf, stop: Arc<AtomicBool>) -> Self {
-        Self { command, folder, stop }
+    pub fn new(command: Vec<String>, folder: PathBuf, scratch: PathBuf, stop: Arc<AtomicBool>) -> Self {
+        Self { command, folder, scratch, stop }
     }
 
-    fn start(
-        &self,
-        epoch: u32,
-        task: u64,
-        limit: Duration,
-        output: &std::path::Path,
-    ) -> Result<Running, String> {
+    fn start(&self, epoch: u32, task: u64, limit: Duration, output: &Path) -> Result<Running, String> {
         use std::os::unix::process::CommandExt;
         let (program, arguments) = self.command.split_first().ok_or("no command is configured")?;
         let mut command = Command::new(program);
@@ -123,6 +121,59 @@ impl CommandTrainer {
             .map_err(|error| format!("cannot run {program}: {error}"))?;
         Ok(Running(child))
     }
+}
+
+/// The folder in which a task's command writes, and who the command is.
+struct Desk(PathBuf);
+
+impl Desk {
+    /// Ends what is left of a command before, and begins with an empty folder.
+    fn clear(scratch: &Path, task: u64) -> io::Result<Self> {
+        // Commands run elsewhere.
+        let scratch = std::path::absolute(scratch)?;
+        let desk = Self(scratch.join(format!("task-{task}")));
+        desk.end_orphan();
+        match fs::remove_dir_all(&desk.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::create_dir_all(&desk.0)?;
+        Ok(desk)
+    }
+
+    fn remember(&self, command: &Child) -> io::Result<()> {
+        let begun = begun(command.id()).unwrap_or_default();
+        fs::write(self.0.join("process"), format!("{} {begun}", command.id()))
+    }
+
+    /// Ends the command of a process that was killed: two would work for the same submission.
+    fn end_orphan(&self) {
+        let Ok(text) = fs::read_to_string(self.0.join("process")) else { return };
+        let Some((id, since)) = text.split_once(' ') else { return };
+        // Its number may be another process' by now, which did not begin at the same time.
+        let Some(id) = id.parse().ok().filter(|id| begun(*id).is_some_and(|begun| begun == since)) else {
+            return;
+        };
+        tracing::warn!(process = id, "ending the training command of a daemon that was killed");
+        if let Ok(group) = i32::try_from(id) {
+            let _gone = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed before the next command.
+        let _left = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// When a process began, as Linux tells it; `None` if there is no such process, or nobody tells.
+fn begun(process: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name of the program, in parentheses, may hold anything; the start is the 20th field after it.
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(19).map(str::to_owned)
 }
 
 /// A command that ends when this is dropped.
@@ -168,10 +219,12 @@ impl Trainer for CommandTrainer {
     fn train(&mut self, epoch: u32, task: &Task, time_left: Duration) -> Result<Option<Vec<u8>>, String> {
         // A tenth of the time is left for the commitment.
         let limit = time_left / 10 * 9;
-        let folder = tempfile::tempdir_in(&self.folder)
-            .map_err(|error| format!("cannot write into {}: {error}", self.folder.display()))?;
-        let output = folder.path().join("artifact");
+        let desk = Desk::clear(&self.scratch, task.number)
+            .map_err(|error| format!("cannot write into {}: {error}", self.scratch.display()))?;
+        let output = desk.0.join("artifact");
         let mut running = self.start(epoch, task.number, limit, &output)?;
+        desk.remember(&running.0)
+            .map_err(|error| format!("cannot write into {}: {error}", desk.0.display()))?;
         match running.wait(limit, &self.stop).map_err(|error| error.to_string())? {
             Some(status) if status.success() => {}
             Some(status) => return Err(format!("the command ended with {status}")),

@@ -46,7 +46,38 @@ fn run(
     stop: &Arc<AtomicBool>,
 ) -> Result<Option<Vec<u8>>, String> {
     let command = ["sh", "-c", script].map(str::to_owned).to_vec();
-    CommandTrainer::new(command, folder.to_owned(), Arc::clone(stop)).train(3, &task(), limit)
+    let scratch = folder.join("scratch");
+    CommandTrainer::new(command, folder.to_owned(), scratch, Arc::clone(stop)).train(3, &task(), limit)
+}
+
+#[test]
+fn what_a_killed_daemon_left_is_cleared_away() {
+    use std::os::unix::process::CommandExt;
+    let folder = tempfile::tempdir().unwrap();
+    let desk = folder.path().join("scratch/task-7");
+    std::fs::create_dir_all(&desk).unwrap();
+    std::fs::write(desk.join("artifact"), "of yesterday").unwrap();
+    let sleep = || std::process::Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
+    let (mut orphan, mut stranger) = (sleep(), sleep());
+    let begun = |id: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        stat.split_whitespace().nth(21).unwrap().to_owned()
+    };
+    // The number of a process that ended may be another's by now.
+    std::fs::write(desk.join("process"), format!("{} 1", stranger.id())).unwrap();
+    assert_eq!(
+        run(folder.path(), "true", LONG, &Arc::default()),
+        Ok(None),
+        "the old artifact does not count"
+    );
+    assert!(stranger.try_wait().unwrap().is_none());
+    std::fs::create_dir_all(&desk).unwrap();
+    std::fs::write(desk.join("process"), format!("{} {}", orphan.id(), begun(orphan.id()))).unwrap();
+    assert_eq!(run(folder.path(), "true", LONG, &Arc::default()), Ok(None));
+    assert!(orphan.wait().unwrap().code().is_none(), "it was ended by a signal");
+    assert!(!desk.exists());
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
 }
 
 #[test]
@@ -59,8 +90,8 @@ fn it_submits_what_the_command_wrote() {
         cp model "$AIARENA_OUTPUT""#;
     assert_eq!(run(folder.path(), script, LONG, &stop), Ok(Some(model)));
     assert_eq!(run(folder.path(), "true", LONG, &stop), Ok(None), "it has nothing to submit");
-    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
-    assert_eq!(left.len(), 1, "nothing but the model stays: {left:?}");
+    let left: Vec<_> = std::fs::read_dir(folder.path().join("scratch")).unwrap().collect();
+    assert!(left.is_empty(), "nothing stays: {left:?}");
 }
 
 #[test]
@@ -78,8 +109,12 @@ fn what_is_no_model_is_not_submitted() {
         let error = run(folder.path(), script, LONG, &Arc::default()).unwrap_err();
         assert!(error.contains(reason), "{script}: {error}");
     }
-    let mut nobody =
-        CommandTrainer::new(vec!["./nobody".to_owned()], folder.path().to_owned(), Arc::default());
+    let mut nobody = CommandTrainer::new(
+        vec!["./nobody".to_owned()],
+        folder.path().to_owned(),
+        folder.path().join("scratch"),
+        Arc::default(),
+    );
     assert!(nobody.train(3, &task(), LONG).unwrap_err().contains("cannot run ./nobody"));
 }
 

@@ -245,7 +245,8 @@ fn trainer(
     Ok(match &config.train {
         Training::Command(command) => {
             let folder = crate::files::folder_of(&config.file).to_owned();
-            Box::new(CommandTrainer::new(command.clone(), folder, stop))
+            let scratch = config.folder_of_key(signer.address()).join("training");
+            Box::new(CommandTrainer::new(command.clone(), folder, scratch, stop))
         }
         Training::Builtin { hidden, rows, passes } => {
             let architecture = match hidden.as_slice() {

@@ -112,7 +112,7 @@ async fn a_task_from_its_creation_to_the_last_claim() {
     fs::write(folder.path().join("node-2/model"), small_model()).unwrap();
     nodes[2].write(
         "train.sh",
-        "[ -z \"$AIARENA_PASSWORD\" ] && [ \"$AIARENA_TASK\" = 1 ] && cp model \"$AIARENA_OUTPUT\"\n",
+        "sleep 4; [ -z \"$AIARENA_PASSWORD\" ] && [ \"$AIARENA_TASK\" = 1 ] && cp model \"$AIARENA_OUTPUT\"\n",
     );
 
     // Before the first epoch everything is set up, by commands alone.
@@ -152,7 +152,11 @@ async fn a_task_from_its_creation_to_the_last_claim() {
 
     let mut training: Vec<Daemon> = nodes.iter().map(|node| node.daemon("train")).collect();
     let mut scoring: Vec<Daemon> = validators.iter().map(|validator| validator.daemon("validate")).collect();
+    // Its training is broken off, and begun again by the configuration of now.
+    until(&mut follower, clock.start(1, Phase::Submit) + 2).await;
+    training[2].signal("HUP");
     until(&mut follower, clock.start(1, Phase::Disclose)).await;
+    assert!(training[2].log().contains("reading the configuration again"), "{}", training[2].log());
 
     let twin = nodes[0].read("aiarena.toml").replace("\nlisten", "\n# listen");
     nodes[0].write("twin.toml", &twin);
