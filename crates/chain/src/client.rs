@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use alloy::{
-    primitives::{Address, B256, Bytes},
+    primitives::{Address, B256, Bytes, hex},
     sol_types::SolInterface,
     transports::{RpcError, TransportErrorKind},
 };
@@ -66,7 +66,7 @@ pub enum ClientError {
         /// What was asked.
         action: String,
         /// Its answer.
-        source: Box<RpcError<TransportErrorKind>>,
+        r#source: Box<RpcError<TransportErrorKind>>,
     },
     /// What came back is not what was asked for.
     #[error("{action}: the RPC endpoint sent an answer that cannot be right: {what}")]
@@ -129,7 +129,21 @@ pub fn explain_revert(data: &Bytes) -> String {
         .or_else(|| name::<VaultErrors>(data))
         .or_else(|| name::<EmissionErrors>(data))
         .or_else(|| name::<ArenaTokenErrors>(data))
-        .unwrap_or_else(|| format!("unknown error {data}"))
+        .map_or_else(|| format!("unknown error {data}"), |text| with_words(&text))
+}
+
+/// Writes words that a contract put into 32 bytes as the text that they are.
+fn with_words(text: &str) -> String {
+    const DIGITS: usize = 64;
+    let Some((before, rest)) = text.split_once("what: 0x") else { return text.to_owned() };
+    let Some((digits, after)) = rest.split_at_checked(DIGITS) else { return text.to_owned() };
+    let Ok(bytes) = hex::decode(digits) else { return text.to_owned() };
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let word = &bytes[..end];
+    if word.is_empty() || !word.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
+        return text.to_owned();
+    }
+    format!("{before}what: {:?}{after}", String::from_utf8_lossy(word))
 }
 
 /// A mined, successful transaction.
@@ -145,4 +159,35 @@ pub struct Sent {
     pub gas: u64,
     /// The contract that it created.
     pub created: Option<Address>,
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::{primitives::U256, sol_types::SolError};
+
+    use super::*;
+    use crate::bindings::{Arena, Vault};
+
+    #[test]
+    fn words_of_the_contracts_are_read() {
+        let word = |text: &[u8]| B256::right_padding_from(text);
+        let check = |data: Vec<u8>, expected: &str| {
+            assert_eq!(explain_revert(&data.into()), expected);
+        };
+        check(
+            Vault::BadDeployment { what: word(b"slash fraction") }.abi_encode(),
+            "BadDeployment { what: \"slash fraction\" }",
+        );
+        check(
+            Arena::BadParameter { what: word(b"phiWad") }.abi_encode(),
+            "BadParameter { what: \"phiWad\" }",
+        );
+        let task = U256::from(7);
+        check(Vault::UnknownTask { task }.abi_encode(), "UnknownTask { task: 7 }");
+        // What is no word stays what it is: none, one with a line break, one that ends late.
+        for bytes in [&b""[..], b"two\nlines", b"\x1b[31mred", b"a\0b", &[0xff; 32]] {
+            let what = word(bytes);
+            check(Vault::BadDeployment { what }.abi_encode(), &format!("BadDeployment {{ what: {what} }}"));
+        }
+    }
 }

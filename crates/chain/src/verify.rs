@@ -27,7 +27,7 @@ pub enum VerifyError {
         /// The block asked for.
         number: u64,
         /// The transport's reason.
-        source: TransportError,
+        r#source: TransportError,
     },
     /// The provider does not have the block, or not its receipts.
     #[error("block {number} has no {part}")]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use alloy::primitives::Address;
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 
-use crate::operator::OperatorCommand;
+use crate::{address, operator::OperatorCommand};
 
 /// Decentralised AI training where nobody has to trust the organiser.
 #[derive(Debug, Parser)]
@@ -20,6 +20,9 @@ pub struct Cli {
     /// Use no colours
     #[arg(long, global = true)]
     pub no_color: bool,
+    /// The configuration of a command of operators; it may stand after the command, too
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -57,6 +60,21 @@ pub enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
+}
+
+impl Command {
+    /// Takes a configuration that was named before the command, unless one is named after it.
+    ///
+    /// # Errors
+    /// The name of a command that reads none.
+    pub fn configure(&mut self, file: PathBuf) -> Result<(), &'static str> {
+        match self {
+            Self::Operator(command) => command.configure(file),
+            Self::Demo(_) => Err("demo"),
+            Self::Audit(_) => Err("audit"),
+            Self::Completions { .. } => Err("completions"),
+        }
+    }
 }
 
 /// How the demo is played.
@@ -98,7 +116,7 @@ pub struct AuditArgs {
     #[arg(long, value_name = "URL", requires = "arena", required_unless_present = "dir")]
     pub rpc_url: Option<String>,
     /// Address of the arena contract
-    #[arg(long, requires = "rpc_url")]
+    #[arg(long, requires = "rpc_url", value_parser = address::parse)]
     pub arena: Option<Address>,
     /// The block in which the first of the arena's contracts was deployed, or an earlier one
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -113,7 +131,7 @@ pub struct AuditArgs {
     #[arg(long, value_name = "DIR", requires = "rescore")]
     pub artifacts: Option<PathBuf>,
     /// Say line by line why this address was paid what it was paid
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address::parse)]
     pub receipt: Option<Address>,
     /// Write the report as JSON to this file; `-` for standard output instead of the one for people
     #[arg(long, value_name = "FILE")]

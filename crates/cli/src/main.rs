@@ -13,7 +13,7 @@ use aiarena_cli::{
     demo::{self, DemoOptions, population::Size},
     files::write_json,
     operator,
-    ui::Ui,
+    ui::{Ui, told},
 };
 use aiarena_node::sandbox;
 use anyhow::{Context, Result};
@@ -31,7 +31,13 @@ fn main() -> ExitCode {
     if std::env::args_os().skip(1).eq([sandbox::COMMAND]) {
         return sandbox::child_main();
     }
-    let cli = Cli::parse();
+    let mut cli = Cli::parse();
+    if let Some(file) = cli.config.take()
+        && let Err(command) = cli.command.configure(file)
+    {
+        let text = format!("`aiarena {command}` reads no configuration: leave --config out");
+        Cli::command().error(clap::error::ErrorKind::ArgumentConflict, text).exit();
+    }
     let color = !cli.no_color && std::env::var_os("NO_COLOR").is_none() && std::io::stdout().is_terminal();
     log(cli.verbose, cli.log_format, color);
     let runtime = match tokio::runtime::Runtime::new() {
@@ -57,7 +63,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FOUND),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", told(&error));
             ExitCode::from(if operator::is_refusal(&error) { FOUND } else { FAILED })
         }
     }

@@ -75,10 +75,48 @@ impl Bar {
     }
 }
 
+/// An error with what led to it, in one line. A cause that the text before it tells already is not told again: our own
+/// errors never do so, those of libraries do.
+#[must_use]
+pub fn told(error: &anyhow::Error) -> String {
+    let mut causes = error.chain().map(ToString::to_string);
+    let first = causes.next().unwrap_or_default();
+    causes.fold(first, |text, cause| if text.contains(&cause) { text } else { format!("{text}: {cause}") })
+}
+
 /// An amount of base units in whole tokens with three decimals, for people. Rounds down.
 #[must_use]
 pub fn in_tokens(amount: U256) -> String {
     let milli = amount / U256::from(1_000_000_000_000_000_u64);
     let thousand = U256::from(1_000);
     format!("{}.{:03}", milli / thousand, (milli % thousand).to::<u64>())
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        /// Tells its cause and hands it on, too, as many libraries do.
+        #[derive(Debug)]
+        struct Outer(std::io::Error);
+        impl std::fmt::Display for Outer {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "outer: {}", self.0)
+            }
+        }
+        impl std::error::Error for Outer {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                Some(&self.0)
+            }
+        }
+        let error = || std::io::Error::other("inner");
+        let told_of = |result: Result<(), anyhow::Error>| told(&result.unwrap_err());
+        assert_eq!(told_of(Err(Outer(error())).context("top")), "top: outer: inner");
+        assert_eq!(told_of(Err(error()).context("middle").context("top")), "top: middle: inner");
+        assert_eq!(told_of(Err(anyhow::anyhow!("alone"))), "alone");
+    }
 }

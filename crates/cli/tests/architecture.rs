@@ -158,3 +158,51 @@ fn a_forbidden_import_is_found() {
         assert_eq!(rules[room].violations(&dependencies), expected, "{room}");
     }
 }
+
+/// All files of Rust below a folder.
+fn sources(folder: PathBuf) -> Vec<PathBuf> {
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => sources(path),
+            false => vec![path],
+        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect()
+}
+
+/// Lines in which an error tells its cause and hands it on as its source, too: it would be told twice.
+fn doubled(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let mut found = Vec::new();
+    let mut display = "";
+    for (number, line) in lines.iter().enumerate() {
+        if line.starts_with("#[error(") {
+            display = line;
+        }
+        let field = number > 0 && lines[number - 1].starts_with("///") && line.starts_with("source: ");
+        if field && display.contains("{source}") || line.contains("#[from]") && display.contains("{0}") {
+            found.push((*line).to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn an_error_tells_its_cause_or_hands_it_on() {
+    let enumeration = |display: &str, field: &str| {
+        format!(
+            "#[error({display})]\nIo {{\n/// The reason.\n{field},\n}}\n#[error(transparent)]\nOther(#[from] Other),\n"
+        )
+    };
+    assert_eq!(doubled(&enumeration("\"no: {source}\"", "source: io::Error")).len(), 1);
+    assert_eq!(doubled(&enumeration("\"no: {source}\"", "r#source: io::Error")).len(), 0);
+    assert_eq!(doubled(&enumeration("\"no\"", "source: io::Error")).len(), 0);
+    assert_eq!(doubled("#[error(\"no: {0}\")]\nOther(#[from] Other),\n").len(), 1);
+    for file in sources(root().join("crates")) {
+        let found = doubled(&fs::read_to_string(&file).expect("text"));
+        let test = file.ends_with("architecture.rs");
+        assert!(test || found.is_empty(), "{}: {found:?}: write r#source", file.display());
+    }
+}

@@ -12,7 +12,7 @@ pub enum DatasetError {
         /// The file or folder.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// Not a regular file, or too large to be one of ours.
     #[error("{file} is not a regular file of at most {limit} bytes")]
@@ -28,7 +28,7 @@ pub enum DatasetError {
         /// The file's name.
         file: &'static str,
         /// Where the decoder stopped.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// The magic number or a dimension in the header is not ours.
     #[error("{file}: header has {got:#x} instead of {expected:#x}")]

@@ -42,7 +42,7 @@ pub enum Error {
         /// The file or folder that was worked on.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// There is no room for the artifact in the cache; what was written of it is gone.
     #[error("{}: no room for the artifact: {source}", path.display())]
@@ -50,7 +50,7 @@ pub enum Error {
         /// The file that did not fit.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// Another transfer of this artifact into the same cache did not end in time.
     #[error("artifact {hash} is still being fetched by another transfer into the same cache")]

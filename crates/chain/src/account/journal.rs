@@ -46,7 +46,7 @@ pub enum JournalError {
         /// The file.
         path: PathBuf,
         /// The system's reason.
-        source: std::io::Error,
+        r#source: std::io::Error,
     },
     /// The database failed; with a full disk, this is what is seen.
     #[error("journal {}: {source}", path.display())]
@@ -54,7 +54,7 @@ pub enum JournalError {
         /// The file.
         path: PathBuf,
         /// The database's reason.
-        source: sqlx::Error,
+        r#source: sqlx::Error,
     },
 }
 

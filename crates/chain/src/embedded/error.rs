@@ -28,7 +28,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The operating system's reason.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// A file is larger than the limit for saved chains.
     #[error("{path} is larger than {limit} bytes")]
@@ -54,7 +54,7 @@ pub enum Error {
     },
     /// A file does not parse as the JSON of a saved chain.
     #[error("saved chain does not parse: {0}")]
-    Parse(#[from] serde_json::Error),
+    Parse(serde_json::Error),
     /// A file parses, but what it describes cannot be a chain.
     #[error("saved chain is malformed at {place}: {reason}")]
     Malformed {
@@ -72,8 +72,14 @@ pub enum Error {
         /// The address asked for.
         address: SocketAddr,
         /// The operating system's reason.
-        source: io::Error,
+        r#source: io::Error,
     },
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Parse(error)
+    }
 }
 
 impl Error {

@@ -98,7 +98,7 @@ pub enum ArchiveError {
         /// The file.
         path: PathBuf,
         /// SQLite's reason.
-        source: sqlx::Error,
+        r#source: sqlx::Error,
     },
 }
 

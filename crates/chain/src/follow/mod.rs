@@ -75,7 +75,13 @@ pub enum FollowError {
     Archive(#[from] ArchiveError),
     /// The history is not one that the contracts can have made.
     #[error("the history contradicts itself: {0}")]
-    History(#[from] LedgerError),
+    History(LedgerError),
+}
+
+impl From<LedgerError> for FollowError {
+    fn from(error: LedgerError) -> Self {
+        Self::History(error)
+    }
 }
 
 impl FollowError {

@@ -117,7 +117,7 @@ pub(super) async fn check(
     let expected = match again(found, fixed).await {
         Ok(expected) => expected,
         Err(error) => {
-            let message = format!("no contract of this release has such values: {error:#}");
+            let message = format!("no contract of this release has such values: {}", crate::ui::told(&error));
             findings.push(Kind::Contract, "", place, message);
             return Ok(());
         }

@@ -87,7 +87,7 @@ pub enum Training {
 pub struct Network {
     /// What every endpoint must answer.
     pub chain_id: u64,
-    /// At least one endpoint; the first that answers is used.
+    /// At least one endpoint; the one that does best is used.
     pub rpc: Vec<RpcUrl>,
     /// Blocks that a transaction must be deep before it counts as done, at least 1.
     pub confirmations: u64,

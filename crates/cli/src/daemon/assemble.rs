@@ -31,7 +31,7 @@ use tracing::{info, warn};
 use crate::{
     config::{Config, Training},
     description::TaskDescription,
-    operator::{deploy::AddressBook, stores, wallet},
+    operator::{deploy::AddressBook, network, stores, wallet},
 };
 
 /// Largest artifact, in bytes.
@@ -55,8 +55,7 @@ pub(super) async fn daemon(
     let me = signer.address();
     let folder = config.folder_of_key(me);
     let journal = open_journal(&folder, config.network.chain_id, me, reloaded).await?;
-    let urls: Vec<&str> = config.network.rpc.iter().map(|url| url.url().as_str()).collect();
-    let endpoints = Endpoints::new(&urls, config.network.chain_id, EndpointsConfig::default())?;
+    let endpoints = network::endpoints(&config.network, EndpointsConfig::default())?;
     let rpc = endpoints.rpc_client();
     rpc.set_poll_interval(config.operator.poll);
     let policy = FeePolicy { cap: config.network.max_fee.0, ..FeePolicy::default() };
@@ -218,7 +217,7 @@ async fn describe(task: &Task, shelves: &Shelves) -> Result<TaskDescription> {
 }
 
 /// The data that the description names: those that come with this program, or a folder's.
-fn data(config: &Config, description: &TaskDescription) -> Result<Dataset> {
+pub(crate) fn data(config: &Config, description: &TaskDescription) -> Result<Dataset> {
     let data = match &config.operator.data {
         None if description.data == EMBEDDED_DIGEST => return Ok(Dataset::embedded()),
         None => bail!(

@@ -1,6 +1,6 @@
 //! `aiarena node`: a training node or a validator that runs for months.
 
-mod assemble;
+pub(crate) mod assemble;
 mod serve;
 
 use std::{
@@ -21,7 +21,7 @@ use tokio::{
 };
 use tracing::{error, info};
 
-use crate::{config::Config, operator::args::ConfigArgs};
+use crate::{config::Config, operator::args::ConfigArgs, ui::told};
 
 /// Which daemon.
 #[derive(Debug, Args)]
@@ -87,7 +87,7 @@ pub async fn run(args: NodeArgs) -> Result<bool> {
             // It worked before, so it is the new configuration that does not.
             Err(error) => match previous.take() {
                 Some(old) => {
-                    error!("the new configuration does not work, the old one goes on: {error:#}");
+                    error!("the new configuration does not work, the old one goes on: {}", told(&error));
                     config = old;
                 }
                 None => return Err(error),
@@ -152,7 +152,7 @@ async fn run_once(
                         info!("reading the configuration again");
                         break End::Reload(Box::new(new));
                     }
-                    Err(error) => error!("the configuration is of no use, the old one stays: {error:#}"),
+                    Err(error) => error!("the configuration is of no use, the old one stays: {}", crate::ui::told(&error)),
                 },
             },
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use alloy::primitives::Address;
 use clap::{Args, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 
-use crate::config::Preset;
+use crate::{address, config::Preset};
 
 /// Which configuration is used.
 #[derive(Debug, Clone, Args)]
@@ -66,7 +66,7 @@ pub struct ChainArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 12, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub block_time: u64,
     /// Give this address 100 coins to pay for gas; may be given more than once
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address::parse)]
     pub fund: Vec<Address>,
 }
 
@@ -142,6 +142,9 @@ pub struct DeployArgs {
     /// Write commented parameters with their defaults to this file, and nothing else
     #[arg(long, value_name = "FILE", conflicts_with = "params")]
     pub write_params: Option<PathBuf>,
+    /// Take a genesis that is more than a year ahead
+    #[arg(long)]
+    pub far_genesis: bool,
     /// How to send
     #[command(flatten)]
     pub send: SendArgs,
@@ -172,6 +175,24 @@ pub enum TaskCommand {
         /// How to send
         #[command(flatten)]
         send: SendArgs,
+    },
+    /// Put a task's description into the configured stores, where all who take part look for it
+    ///
+    /// The description comes from `--params`, or from any of the configured stores that has it. Only the one whose SHA-256 is
+    /// on the chain is put anywhere. Nothing is sent to the chain. Exit codes: 0 all that can be written have it, 1 it is
+    /// another description, 2 it could not be had or put everywhere.
+    Publish {
+        /// The task's number
+        task: u64,
+        /// The parameters with which the task was created, which name the description; without it the stores are asked
+        #[arg(long, value_name = "FILE")]
+        params: Option<PathBuf>,
+        /// Put it into this store instead of the configured ones; may be given more than once
+        #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+        store: Vec<String>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// List all tasks
     List {
@@ -261,6 +282,7 @@ pub struct DelegateArgs {
     /// The task
     pub task: u64,
     /// The operator's address
+    #[arg(value_parser = address::parse)]
     pub operator: Address,
     /// How many tokens
     #[arg(allow_negative_numbers = true)]
@@ -295,6 +317,7 @@ pub struct WithdrawArgs {
     /// The task
     pub task: u64,
     /// The operator to whom it was delegated; you, if it is your own stake
+    #[arg(value_parser = address::parse)]
     pub operator: Option<Address>,
     /// How to send
     #[command(flatten)]
@@ -311,6 +334,7 @@ pub struct ClaimArgs {
     #[arg(required_unless_present = "all")]
     pub task: Option<u64>,
     /// The operator to whom you delegated; you, if you are the operator
+    #[arg(value_parser = address::parse)]
     pub operator: Option<Address>,
     /// Everything that you can claim, in all tasks
     #[arg(long, conflicts_with_all = ["task", "operator"])]
@@ -340,11 +364,103 @@ pub struct StatusArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
     /// Another account than that of the configured key
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address::parse)]
     pub of: Option<Address>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// The emission.
+#[derive(Debug, Args)]
+pub struct EmissionArgs {
+    /// The configuration
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// What to do
+    #[command(subcommand)]
+    pub command: EmissionCommand,
+}
+
+/// What is done with the emission.
+#[derive(Debug, Subcommand)]
+pub enum EmissionCommand {
+    /// Show owner, fee, reserve, and the tasks that take part
+    Show {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add to what is left to be emitted; anyone may
+    Fund {
+        /// How many tokens
+        #[arg(allow_negative_numbers = true)]
+        amount: String,
+        /// How to send
+        #[command(flatten)]
+        send: SendArgs,
+    },
+    /// Let a task take part from the next epoch but one on; for the owner
+    Admit {
+        /// Its number
+        task: u64,
+        /// How to send
+        #[command(flatten)]
+        send: SendArgs,
+    },
+    /// Let a task take part no more from the next epoch but one on; for the owner
+    Dismiss {
+        /// Its number
+        task: u64,
+        /// How to send
+        #[command(flatten)]
+        send: SendArgs,
+    },
+    /// Set the fee on claims from the next epoch but one on, and who gets it; for the owner
+    Fee {
+        /// Per cent of claims, up to the limit that the deployment fixed, such as 2.5
+        #[arg(allow_negative_numbers = true)]
+        percent: String,
+        /// Who gets the fees, from now on; without it who gets them already
+        #[arg(long, value_name = "ADDRESS", value_parser = address::parse)]
+        treasury: Option<Address>,
+        /// How to send
+        #[command(flatten)]
+        send: SendArgs,
+    },
+    /// Pay the fees of claims to the treasury; anyone may
+    Collect {
+        /// How to send
+        #[command(flatten)]
+        send: SendArgs,
+    },
+    /// Burn what was slashed; anyone may
+    Burn {
+        /// How to send
+        #[command(flatten)]
+        send: SendArgs,
+    },
+    /// Offer the emission to another owner, who has to accept it; for the owner
+    Transfer {
+        /// The new owner
+        #[arg(value_parser = address::parse)]
+        to: Address,
+        /// How to send
+        #[command(flatten)]
+        send: SendArgs,
+    },
+    /// Become the owner, if the emission was offered to you
+    Accept {
+        /// How to send
+        #[command(flatten)]
+        send: SendArgs,
+    },
+    /// Leave the emission without an owner, for ever: nobody can admit tasks or set the fee any more; for the owner
+    Renounce {
+        /// How to send
+        #[command(flatten)]
+        send: SendArgs,
+    },
 }
 
 /// The token.
@@ -367,7 +483,7 @@ pub enum TokenCommand {
         #[arg(allow_negative_numbers = true)]
         amount: String,
         /// Who gets them; you, if nobody is named
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = address::parse)]
         to: Option<Address>,
         /// How to send
         #[command(flatten)]

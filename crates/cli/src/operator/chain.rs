@@ -1,6 +1,11 @@
 //! `aiarena chain`: serves the embedded chain on this machine.
 
-use std::{net::Ipv4Addr, path::Path, time::Duration};
+use std::{
+    fs::{File, TryLockError},
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use aiarena_chain::{
     devnet::DevChain,
@@ -10,10 +15,10 @@ use alloy::{
     primitives::{Address, U256, address},
     providers::Provider,
 };
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::{args::ChainArgs, doctor::machine_time, say};
+use super::{args::ChainArgs, doctor::machine_time, say, send::Refusal};
 use crate::files::folder_of;
 
 /// The first account of the development mnemonic of Anvil and Hardhat, whose key everybody has.
@@ -25,6 +30,7 @@ const SAVING: Duration = Duration::from_secs(30);
 
 /// Runs `aiarena chain`, until it is stopped.
 pub(super) async fn run(args: ChainArgs) -> Result<bool> {
+    let _lock = args.chain_file.as_deref().map(lock).transpose()?;
     let chain = start(&args)?;
     let dev = DevChain::detect(chain.rpc_client()).await?;
     for account in &args.fund {
@@ -44,6 +50,28 @@ pub(super) async fn run(args: ChainArgs) -> Result<bool> {
     server.shutdown().await;
     save(&chain, args.chain_file.as_deref())?;
     result.map(|()| true)
+}
+
+/// Keeps the file for this process, until it ends, however it ends: two that save the same file would each lose what the
+/// other did.
+fn lock(file: &Path) -> Result<File> {
+    // Another name of the same file has the same lock.
+    let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let folder = folder_of(&file);
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut path = file.clone().into_os_string();
+    path.push(".lock");
+    let path = PathBuf::from(path);
+    let locking = || format!("cannot lock {}", path.display());
+    let lock = File::options().create(true).truncate(false).write(true).open(&path).with_context(locking)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => bail!(Refusal(format!(
+            "{} is in use: another process serves this chain; stop it first, or name another --chain-file",
+            file.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(error).with_context(locking),
+    }
 }
 
 fn start(args: &ChainArgs) -> Result<EmbeddedChain> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use aiarena_chain::{
-    client::Account,
+    client::{Account, ClientError},
     deploy::{DeployConfig, Deployment, Plan, deploy, deploy_step},
     embedded::{Config as ChainConfig, EmbeddedChain},
 };
@@ -15,12 +15,13 @@ use alloy::{
 };
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     amount,
     args::DeployArgs,
-    network,
+    date::utc,
+    explain, network,
     params::{Params, TEMPLATE},
     say,
     send::{affordable, agreed, data_fee, refused, settled},
@@ -28,10 +29,14 @@ use super::{
     wallet,
 };
 use crate::{
+    address,
     audit::differences,
     config::Config,
     files::{folder_of, read_json, read_text, read_toml, write_json, write_new},
 };
+
+/// Seconds before the genesis in which a deployment may not be done.
+const HASTE: u64 = 300;
 
 /// Where the contracts are, and what is left to be done until they are there.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -54,6 +59,17 @@ struct Unfinished {
 }
 
 impl AddressBook {
+    /// Reads a book, whose addresses people may have typed.
+    fn read(path: &Path) -> Result<Self> {
+        let book: Value = read_json(path)?;
+        for contract in ["arena", "vault", "emission", "token"] {
+            if let Some(Err(why)) = book[contract].as_str().map(address::parse) {
+                bail!("{}: {contract}: {why}", path.display());
+            }
+        }
+        serde_json::from_value(book).with_context(|| format!("{} is no address book", path.display()))
+    }
+
     /// The contracts that the configuration names.
     pub(crate) fn finished(config: &Config) -> Result<Deployment> {
         let path = &config.contracts;
@@ -63,7 +79,7 @@ impl AddressBook {
              there",
             path.display()
         );
-        let Self { deployment, unfinished } = read_json(path)?;
+        let Self { deployment, unfinished } = Self::read(path)?;
         ensure!(
             unfinished.is_none(),
             "the deployment in {} is not finished: run `aiarena deploy` again with the same parameters",
@@ -91,14 +107,15 @@ pub(super) async fn run(args: DeployArgs) -> Result<bool> {
     let config = Config::find(args.config.config.as_deref())?;
     let params: Params = read_toml(file)?;
     let text = read_text(file)?;
-    let provider = network::provider(network::connect(&config.network).await?);
+    let provider = network::connect(&config.network).await?.provider();
     let me = wallet::address(&config)?;
     let (now, head) = newest(&provider).await?;
     let decimals = match params.token() {
         Some(address) => Token::read(&provider, address).await?.decimals,
         None => 18,
     };
-    let mut values = params.config(now, decimals).with_context(|| file.display().to_string());
+    let mut values =
+        params.config(now, decimals, args.far_genesis).with_context(|| file.display().to_string());
     let found = resume(&config, &provider, me, &text).await?;
     // A deployment that goes on keeps the genesis that it began with, as long as that is still to come.
     if let (Some((_, before)), Ok(values)) = (&found, &mut values) {
@@ -125,9 +142,19 @@ pub(super) async fn run(args: DeployArgs) -> Result<bool> {
     for step in &plan.steps {
         eprintln!("  deploy {} at {}", step.name, step.address);
     }
-    let measured = measure(&values, config.network.chain_id, now).await?;
+    show_dates(&values, now);
+    let measured = match measure(&values, config.network.chain_id, now).await? {
+        Ok(measured) => measured,
+        Err(error) => {
+            let place = explain::out_of_bounds(&error).and_then(|(field, _)| written(&text, field));
+            let what = place.map_or("deploy with these parameters".to_owned(), |line| {
+                format!("deploy with {line} in {}", file.display())
+            });
+            return refused(&what, &error, &[], &args.send);
+        }
+    };
     if args.send.dry_run {
-        return rehearse(&provider, &plan, &measured, args.send.json).await;
+        return rehearse(&provider, &plan, (&measured, &values), args.send.json).await;
     }
     affordable(&provider, &config).await?;
     if !agreed(&args.send)? {
@@ -136,6 +163,31 @@ pub(super) async fn run(args: DeployArgs) -> Result<bool> {
     }
     let unfinished = Unfinished { deployer: me, first_nonce: nonce, genesis: values.genesis, params: text };
     carry_out(&config, &provider, plan, unfinished, &args).await
+}
+
+/// Says when the first epoch is, which is fixed for ever.
+fn show_dates(values: &DeployConfig, now: u64) {
+    let [begins, ends] = first_epoch(values);
+    eprintln!("  epoch 1 begins (genesis) {}", utc(begins));
+    eprintln!("  epoch 1 ends             {}", utc(ends));
+    if values.genesis.saturating_sub(now) < HASTE {
+        eprintln!(
+            "warning: genesis is less than {HASTE} s ahead: if the vault is not there by then, the deployment has to begin anew"
+        );
+    }
+}
+
+/// Begin and end of the first epoch.
+fn first_epoch(values: &DeployConfig) -> [u64; 2] {
+    [values.genesis, values.genesis.saturating_add(u64::from(values.epoch_length))]
+}
+
+/// A field as it is written in the parameters.
+fn written(params: &str, field: &str) -> Option<String> {
+    let table: toml::Table = params.parse().ok()?;
+    let sections = table.values().filter_map(toml::Value::as_table);
+    let value = std::iter::once(&table).chain(sections).find_map(|table| table.get(field))?;
+    (!value.is_table()).then(|| format!("{field} = {value}"))
 }
 
 /// Time and number of the newest block.
@@ -156,7 +208,7 @@ async fn resume(
     if !path.exists() {
         return Ok(None);
     }
-    let book: AddressBook = read_json(path)?;
+    let book = AddressBook::read(path)?;
     let Some(before) = book.unfinished else {
         bail!("{} names contracts already: move it away, or name another address book", path.display())
     };
@@ -194,19 +246,25 @@ async fn missing(provider: &DynProvider, me: Address, plan: &Plan) -> Result<Opt
 }
 
 /// Gas of each contract, measured on a chain of our own: they can only be deployed one after the other.
-async fn measure(config: &DeployConfig, chain_id: u64, now: u64) -> Result<Vec<(String, u64)>> {
+///
+/// What the contracts refuse there they would refuse on the real chain.
+async fn measure(
+    config: &DeployConfig,
+    chain_id: u64,
+    now: u64,
+) -> Result<Result<Vec<(String, u64)>, ClientError>> {
     let signer = PrivateKeySigner::from_bytes(&keccak256("measures a deployment"))?;
     let chain = ChainConfig { chain_id, genesis_timestamp: now.saturating_sub(60), ..ChainConfig::default() };
     let chain = EmbeddedChain::new(chain.with_balance(signer.address(), U256::MAX >> 128))?;
     let account = Account::new(chain.rpc_client(), signer);
-    let (_, sent) = deploy(&account, *config).await.context("the contracts do not take these parameters")?;
-    Ok(sent.into_iter().map(|sent| (sent.action, sent.gas)).collect())
+    let sent = deploy(&account, *config).await.map(|(_, sent)| sent);
+    Ok(sent.map(|sent| sent.into_iter().map(|sent| (sent.action, sent.gas)).collect()))
 }
 
 async fn rehearse(
     provider: &DynProvider,
     plan: &Plan,
-    measured: &[(String, u64)],
+    (measured, values): (&[(String, u64)], &DeployConfig),
     json: bool,
 ) -> Result<bool> {
     let price = provider.get_gas_price().await.context("cannot ask for the price of gas")?;
@@ -232,8 +290,17 @@ async fn rehearse(
     }
     let total = amount::show(total, 18);
     if json {
-        let report =
-            json!({ "ok": true, "dry_run": true, "contracts": rows, "gas": total_gas, "cost": total });
+        let [begins, ends] = first_epoch(values);
+        let report = json!({
+            "ok": true,
+            "dry_run": true,
+            "genesis": begins,
+            "first_epoch_begins": utc(begins),
+            "first_epoch_ends": utc(ends),
+            "contracts": rows,
+            "gas": total_gas,
+            "cost": total,
+        });
         say(&serde_json::to_string_pretty(&report)?)?;
     } else {
         say(&format!("In all     gas {total_gas:>8} cost {total} ETH. Nothing was sent."))?;

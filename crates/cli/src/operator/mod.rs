@@ -9,11 +9,13 @@ mod chain;
 mod date;
 pub(crate) mod deploy;
 mod doctor;
+mod emission;
 mod explain;
 mod keys;
 mod keystore;
-mod network;
+pub(crate) mod network;
 mod params;
+mod publish;
 mod secret;
 mod send;
 mod session;
@@ -24,11 +26,13 @@ mod task;
 mod task_params;
 pub mod wallet;
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use self::args::{
-    ChainArgs, ClaimArgs, CommissionArgs, DelegateArgs, DeployArgs, DoctorArgs, InitArgs, KeyArgs,
-    ReclaimArgs, StakeArgs, StatusArgs, TaskArgs, TokenArgs, UnstakeArgs, WithdrawArgs,
+    ChainArgs, ClaimArgs, CommissionArgs, DelegateArgs, DeployArgs, DoctorArgs, EmissionArgs, InitArgs,
+    KeyArgs, ReclaimArgs, StakeArgs, StatusArgs, TaskArgs, TokenArgs, UnstakeArgs, WithdrawArgs,
 };
 use crate::{
     config::{self, Config},
@@ -48,11 +52,14 @@ pub enum OperatorCommand {
     Chain(ChainArgs),
     /// Make, import and list encrypted keys
     Key(KeyArgs),
-    /// Check configuration, key, endpoints, contracts, balances, clock and disk
+    /// Check configuration, key, endpoints, contracts, balances, clock, disk, and all that a daemon needs
     ///
-    /// Exit codes: 0 all is well or there are only warnings, 1 a check failed, 2 the checks could not be made.
+    /// Of a daemon: tasks, role and stake, data, training, stores, sandbox, address of metrics. A few bytes are put into each
+    /// store that can be written; they stay in buckets. Exit codes: 0 all is well or there are only warnings, 1 a check failed, 2 the checks could not be made.
     Doctor(DoctorArgs),
     /// Deploy the contracts of an arena, or finish a deployment that was interrupted
+    ///
+    /// Exit codes: 0 deployed, 1 the contracts refused, a parameter is out of its bounds, or you said no, 2 it could not be done.
     Deploy(DeployArgs),
     /// Create, list, show, fund and end tasks
     Task(TaskArgs),
@@ -74,10 +81,42 @@ pub enum OperatorCommand {
     Reclaim(ReclaimArgs),
     /// Show your stakes, delegations, rewards and balances
     Status(StatusArgs),
+    /// Show and fund the emission, and do what its owner may: admit tasks, set the fee, hand it over
+    Emission(EmissionArgs),
     /// Make tokens of a test deployment
     Token(TokenArgs),
     /// Run a training node or a validator
     Node(NodeArgs),
+}
+
+impl OperatorCommand {
+    /// Takes a configuration that was named before the command, unless one is named after it.
+    ///
+    /// # Errors
+    /// The name of a command that reads none.
+    pub fn configure(&mut self, file: PathBuf) -> Result<(), &'static str> {
+        let args = match self {
+            Self::Init(_) => return Err("init"),
+            Self::Chain(_) => return Err("chain"),
+            Self::Key(args) => &mut args.config,
+            Self::Doctor(args) => &mut args.config,
+            Self::Deploy(args) => &mut args.config,
+            Self::Task(args) => &mut args.config,
+            Self::Stake(args) => &mut args.config,
+            Self::Unstake(args) => &mut args.config,
+            Self::Delegate(args) | Self::Undelegate(args) => &mut args.config,
+            Self::Commission(args) => &mut args.config,
+            Self::Withdraw(args) => &mut args.config,
+            Self::Claim(args) => &mut args.config,
+            Self::Reclaim(args) => &mut args.config,
+            Self::Status(args) => &mut args.config,
+            Self::Emission(args) => &mut args.config,
+            Self::Token(args) => &mut args.config,
+            Self::Node(args) => &mut args.config,
+        };
+        args.config.get_or_insert(file);
+        Ok(())
+    }
 }
 
 /// Runs a command; false if something was found wrong or refused.
@@ -98,6 +137,7 @@ pub async fn run(command: OperatorCommand) -> Result<bool> {
         OperatorCommand::Claim(args) => stake::claim(args).await,
         OperatorCommand::Reclaim(args) => stake::reclaim(args).await,
         OperatorCommand::Status(args) => status::run(args).await,
+        OperatorCommand::Emission(args) => emission::run(args).await,
         OperatorCommand::Token(args) => stake::token(args).await,
         OperatorCommand::Node(args) => daemon::run(args).await,
     }
@@ -113,9 +153,9 @@ fn init(args: InitArgs) -> Result<bool> {
     let network = match (args.network, args.chain_id) {
         (Some(preset), _) => preset.network(),
         (None, chain_id) => {
-            for url in &args.rpc {
+            for (number, url) in (1..).zip(&args.rpc) {
                 config::RpcUrl::try_from(url.clone())
-                    .map_err(|error| anyhow::anyhow!("--rpc {url}: {error}"))?;
+                    .map_err(|error| anyhow::anyhow!("--rpc number {number}: {error}"))?;
             }
             (chain_id.unwrap_or_default(), args.rpc)
         }

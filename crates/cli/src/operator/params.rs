@@ -5,7 +5,11 @@ use alloy::primitives::Address;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use super::amount;
+use super::{amount, date::utc, send::Refusal};
+use crate::address;
+
+/// How far ahead a genesis is before it is taken for a mistake, in seconds: a year.
+const FARTHEST: u64 = 366 * 86_400;
 
 /// What is deployed. Amounts and ratios are decimal texts, so that nothing is rounded.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,6 +34,7 @@ pub(super) struct Params {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TokenSection {
+    #[serde(default, deserialize_with = "address::optional")]
     address: Option<Address>,
 }
 
@@ -40,17 +45,36 @@ impl Params {
     }
 
     /// What the constructors take, at the chain's time `now`, for a token of so many decimals.
-    pub(super) fn config(&self, now: u64, decimals: u8) -> Result<DeployConfig> {
+    ///
+    /// - `far`: whether the genesis may be more than a year ahead.
+    pub(super) fn config(&self, now: u64, decimals: u8, far: bool) -> Result<DeployConfig> {
         let genesis = match (self.genesis, self.first_epoch_in) {
             (Some(genesis), None) => genesis,
             (None, Some(seconds)) => now.saturating_add(seconds),
             _ => bail!("give either genesis or first_epoch_in"),
         };
-        ensure!(genesis >= now, "genesis {genesis} is in the past: the chain's time is {now}");
+        ensure!(
+            genesis >= now,
+            Refusal(format!(
+                "genesis is in the past: {}, and the chain's time is {}; say first_epoch_in = 3600 instead",
+                utc(genesis),
+                utc(now)
+            ))
+        );
+        ensure!(
+            far || genesis - now <= FARTHEST,
+            Refusal(format!(
+                "genesis is {}, more than a year ahead, and fixed for ever: correct genesis or first_epoch_in, or say \
+                 --far-genesis if it is meant",
+                utc(genesis)
+            ))
+        );
         let owner = match self.owner.as_deref() {
             None => None,
             Some("none") => Some(Address::ZERO),
-            Some(text) => Some(text.parse().with_context(|| format!("owner: {text} is no address"))?),
+            Some(text) => {
+                Some(address::parse(text).map_err(|why| anyhow::anyhow!("owner: {why}, or \"none\""))?)
+            }
         };
         let tokens = |name: &'static str, text: &str| amount::parse_u96(text, decimals).context(name);
         let ratio = |name: &'static str, text: &str| amount::parse_wad(text).context(name);

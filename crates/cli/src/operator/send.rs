@@ -110,15 +110,38 @@ impl std::fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+/// Says that there is nothing to be sent: as if a contract had refused it, but before anything is announced.
+pub(super) fn nothing(why: &str, flags: &SendArgs) -> Result<bool> {
+    if flags.json {
+        let report = json!({ "ok": false, "error": why, "advice": null, "transactions": [] });
+        say(&serde_json::to_string_pretty(&report)?)?;
+    }
+    eprintln!("error: {why}");
+    Ok(false)
+}
+
 /// Does the steps one after the other, as the flags say; false if a contract refused or the user said no.
 pub(super) async fn carry_out(session: &Session, steps: Vec<Step>, flags: &SendArgs) -> Result<bool> {
+    carry_out_warned(session, steps, &[], flags).await
+}
+
+/// [`carry_out`] of something of which the user should know more before saying yes.
+pub(super) async fn carry_out_warned(
+    session: &Session,
+    steps: Vec<Step>,
+    warnings: &[String],
+    flags: &SendArgs,
+) -> Result<bool> {
     let (provider, config) = (&session.provider, &session.config);
     eprintln!("From {} on chain {}:", session.me, config.network.chain_id);
     for (number, step) in (1..).zip(&steps) {
         eprintln!("  {number}. {}", step.what);
     }
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
     if flags.dry_run {
-        return rehearse(session, &steps, flags).await;
+        return rehearse(session, &steps, warnings, flags).await;
     }
     affordable(provider, config).await?;
     // What a contract would refuse now is refused before any password or question.
@@ -151,7 +174,8 @@ pub(super) async fn carry_out(session: &Session, steps: Vec<Step>, flags: &SendA
         }
     }
     if flags.json {
-        say(&serde_json::to_string_pretty(&json!({ "ok": true, "transactions": receipts }))?)?;
+        let report = json!({ "ok": true, "warnings": warnings, "transactions": receipts });
+        say(&serde_json::to_string_pretty(&report)?)?;
     }
     Ok(true)
 }
@@ -265,7 +289,7 @@ async fn estimate(provider: &DynProvider, from: Address, step: &Step) -> Result<
 }
 
 /// What a step would do, without sending it.
-async fn rehearse(session: &Session, steps: &[Step], flags: &SendArgs) -> Result<bool> {
+async fn rehearse(session: &Session, steps: &[Step], warnings: &[String], flags: &SendArgs) -> Result<bool> {
     let provider = &session.provider;
     let price = provider.get_gas_price().await.context("cannot ask for the price of gas")?;
     let mut rows = Vec::new();
@@ -302,8 +326,14 @@ async fn rehearse(session: &Session, steps: &[Step], flags: &SendArgs) -> Result
     }
     let total = amount::show(total, 18);
     if flags.json {
-        let report =
-            json!({ "ok": true, "dry_run": true, "transactions": rows, "cost": total, "complete": complete });
+        let report = json!({
+            "ok": true,
+            "dry_run": true,
+            "warnings": warnings,
+            "transactions": rows,
+            "cost": total,
+            "complete": complete,
+        });
         say(&serde_json::to_string_pretty(&report)?)?;
     } else {
         say(&format!("{} {total} ETH. Nothing was sent.", if complete { "In all" } else { "At least" }))?;

@@ -68,7 +68,7 @@ impl Session {
 
     /// Connects to what the configuration names, as somebody.
     pub(super) async fn open_as(config: Config, me: Address) -> Result<Self> {
-        let provider = network::provider(network::connect(&config.network).await?);
+        let provider = network::connect(&config.network).await?.provider();
         let deployment = AddressBook::finished(&config)?;
         let token = Token::read(&provider, deployment.token).await?;
         Ok(Self { config, provider, deployment, token, me })

@@ -13,7 +13,7 @@ use super::{
         ClaimArgs, CommissionArgs, ConfigArgs, DelegateArgs, ReclaimArgs, RoleArg, StakeArgs, TokenArgs,
         TokenCommand, UnstakeArgs, WithdrawArgs,
     },
-    send::{Refusal, Step, carry_out},
+    send::{Refusal, Step, carry_out, carry_out_warned, nothing},
     session::Session,
 };
 use crate::config::Config;
@@ -59,7 +59,33 @@ pub(super) async fn unstake(args: UnstakeArgs) -> Result<bool> {
     let amount = session.token.parse(&args.amount)?;
     let what = format!("start unbonding {} of your stake in task {}", session.token.show(amount), args.task);
     let call = Vault::unstakeCall { task: U256::from(args.task), amount: amount.to() };
-    carry_out(&session, vec![Step::new(what, session.deployment.vault, call)], &args.send).await
+    let warnings: Vec<String> = left(&session, args.task, amount).await?.into_iter().collect();
+    let step = Step::new(what, session.deployment.vault, call);
+    carry_out_warned(&session, vec![step], &warnings, &args.send).await
+}
+
+/// What to know before so much stake is taken out, if the rest is too little to take part.
+async fn left(session: &Session, task: u64, amount: U256) -> Result<Option<String>> {
+    let (vault, number) = (session.vault(), U256::from(task));
+    let read = |error| contract_error("read your stake", error);
+    let terms = vault.termsOf(number).call().await.map_err(read)?;
+    let role = vault.roleOf(number, session.me).call().await.map_err(read)?;
+    let minimum: U256 = match role {
+        1 => terms.minNodeStake.to(),
+        2 => terms.minValidatorStake.to(),
+        _ => return Ok(None),
+    };
+    let next = vault.currentEpoch().call().await.map_err(read)?.saturating_add(1);
+    let stake: U256 =
+        vault.stakeAt(number, session.me, U256::from(next)).call().await.map_err(read)?.direct.to();
+    // More than there is is refused, which says it better.
+    let Some(left) = stake.checked_sub(amount).filter(|left| *left < minimum) else { return Ok(None) };
+    Ok(Some(format!(
+        "{} of your own stake would be left in task {task}, and {} are the least with which one takes part: from epoch {next} on \
+         you would not",
+        session.token.show(left),
+        session.token.show(minimum)
+    )))
 }
 
 /// Runs `aiarena delegate`.
@@ -104,6 +130,13 @@ pub(super) async fn withdraw(args: WithdrawArgs) -> Result<bool> {
     let (task, operator) = (U256::from(args.task), args.operator.unwrap_or(session.me));
     let unbonding = session.vault().unbondingOf(task, operator, session.me).call().await;
     let due = unbonding.map_err(|error| contract_error("ask for what is due", error))?.due;
+    if due.is_zero() {
+        exists(&session, args.task).await?;
+        let why = format!(
+            "nothing has finished unbonding in the pool of {operator} in task {task}: `aiarena status` shows what will, and when"
+        );
+        return nothing(&why, &args.send);
+    }
     let what = format!("withdraw {} from the pool of {operator} in task {task}", session.token.show(due));
     let call = Vault::withdrawCall { task, operator, limit: U256::from(MOST_REQUESTS) };
     carry_out(&session, vec![Step::new(what, session.deployment.vault, call)], &args.send).await
@@ -117,10 +150,35 @@ pub(super) async fn claim(args: ClaimArgs) -> Result<bool> {
         let task = U256::from(task);
         let due = session.vault().claimable(task, operator, session.me).call().await;
         let due = due.map_err(|error| contract_error("ask for your reward", error))?;
+        if due.is_zero() {
+            // Of all pools those alone are here in which there was something a moment ago.
+            let Some(number) = args.task else { continue };
+            exists(&session, number).await?;
+            let why = format!(
+                "there is no reward to claim for {} in the pool of {operator} in task {task}: it comes when an epoch is settled; \
+                 `aiarena status` shows it",
+                session.me
+            );
+            return nothing(&why, &args.send);
+        }
         let what = format!("claim {} from the pool of {operator} in task {task}", session.token.show(due));
         steps.push(Step::new(what, session.deployment.vault, Vault::claimCall { task, operator }));
     }
+    if steps.is_empty() {
+        return nothing(&format!("there is nothing to claim for {}", session.me), &args.send);
+    }
     carry_out(&session, steps, &args.send).await
+}
+
+/// Refuses a task that there is not.
+async fn exists(session: &Session, task: u64) -> Result<()> {
+    let terms = session.vault().termsOf(U256::from(task)).call().await;
+    let terms = terms.map_err(|error| contract_error("ask for the task", error))?;
+    ensure!(
+        !terms.creator.is_zero(),
+        Refusal(format!("there is no task {task}: `aiarena task list` shows them all"))
+    );
+    Ok(())
 }
 
 /// Tasks and operators of whose pools something is claimed.
@@ -136,9 +194,6 @@ async fn claims(session: &Session, args: &ClaimArgs) -> Result<Vec<(u64, Address
                 found.push((*number, *operator));
             }
         }
-    }
-    if found.is_empty() {
-        bail!(Refusal(format!("there is nothing to claim for {}", session.me)));
     }
     Ok(found)
 }

@@ -1,6 +1,6 @@
 //! `aiarena status`: where an account stands.
 
-use aiarena_chain::ledger::{Clock, Phase, Pool, Role};
+use aiarena_chain::ledger::{Clock, Phase, Pool, Role, Task};
 use aiarena_mechanism::slashing;
 use alloy::{
     primitives::{Address, U256},
@@ -22,6 +22,10 @@ struct Holding {
     role: &'static str,
     /// What counts from the next epoch on.
     stake: String,
+    /// The least stake with which an operator takes part in the task; of operators alone.
+    minimum: Option<String>,
+    /// Whether there is as much.
+    enough: Option<bool>,
     delegated_by_others: Option<String>,
     commission_percent: Option<String>,
     claimable: String,
@@ -51,9 +55,9 @@ pub(super) async fn run(args: StatusArgs) -> Result<bool> {
     let (tokens, allowance) = session.purse(me).await?;
     let coins = session.provider.get_balance(me).await.context("cannot ask for the balance")?;
     let mut holdings = Vec::new();
-    for (number, task) in &ledger.tasks {
+    for task in ledger.tasks.values() {
         for (operator, pool) in &task.pools {
-            holdings.extend(holding(&session, &ledger.clock, (*number, *operator), pool, epoch)?);
+            holdings.extend(holding(&session, &ledger.clock, (task, *operator), pool, epoch)?);
         }
     }
     if args.json {
@@ -69,6 +73,7 @@ pub(super) async fn run(args: StatusArgs) -> Result<bool> {
             "token": token.symbol,
             "tokens": amount::show(tokens, token.decimals),
             "allowance": amount::show(allowance, token.decimals),
+            "evaluation_key": ledger.keys.get(&me),
             "holdings": holdings,
         });
         say(&serde_json::to_string_pretty(&report)?)?;
@@ -78,12 +83,21 @@ pub(super) async fn run(args: StatusArgs) -> Result<bool> {
     say(&format!("balances   {}, {} ETH", token.show(tokens), amount::show(coins, 18)))?;
     say(&format!("chain time {}, epoch {epoch}, phase {phase:?}", utc(now)))?;
     say(&format!("next       {next} at {}", utc(deadline)))?;
+    let key = ledger.keys.get(&me).map_or("none".to_owned(), |key| format!("{key} is registered"));
+    say(&format!("evaluation key {key}"))?;
+    if holdings.is_empty() {
+        say("stakes     none: `aiarena stake` and `aiarena delegate` make some")?;
+    }
     for holding in holdings {
         let Holding { task, operator, role, stake, claimable, .. } = &holding;
+        let minimum = holding.minimum.as_ref().map_or(String::new(), |least| format!(" (at least {least})"));
         say(&format!(
-            "task {task}: {role} {operator}: stake {stake}, claimable {claimable} {}",
+            "task {task}: {role} {operator}: stake {stake}{minimum}, claimable {claimable} {}",
             token.symbol
         ))?;
+        if holding.enough == Some(false) {
+            say("  too little stake of its own to take part: add some with `aiarena stake`")?;
+        }
         if let Some((by_others, commission)) = holding.delegated_by_others.zip(holding.commission_percent) {
             say(&format!("  delegated by others {by_others}, commission {commission} %"))?;
         }
@@ -114,7 +128,7 @@ fn next(clock: &Clock, epoch: u32, phase: Phase) -> (String, u64) {
 fn holding(
     session: &Session,
     clock: &Clock,
-    (task, operator): (u64, Address),
+    (task, operator): (&Task, Address),
     pool: &Pool,
     epoch: u32,
 ) -> Result<Option<Holding>> {
@@ -141,11 +155,14 @@ fn holding(
         Role::Node => "node",
         Role::Validator => "validator",
     };
+    let minimum = task.minimum(pool.role);
     Ok(Some(Holding {
-        task,
+        task: task.number,
         operator,
         role,
         stake: show(stake),
+        minimum: own.then(|| show(minimum)),
+        enough: own.then_some(stake >= minimum),
         delegated_by_others: if own { Some(show(pool.delegated()?)) } else { None },
         commission_percent: own.then(|| amount::show(pool.commission.latest(), 16)),
         claimable: show(claimable),

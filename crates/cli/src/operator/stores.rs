@@ -11,11 +11,15 @@ use crate::config::Config;
 /// # Errors
 /// If one of them is none.
 pub(crate) fn open(config: &Config) -> Result<(Stores, Limits)> {
-    let own = format!("file:{}", config.store.display());
-    let urls: Vec<&str> = match config.operator.stores.as_slice() {
-        [] => vec![own.as_str()],
-        stores => stores.iter().map(String::as_str).collect(),
-    };
-    let stores = Stores::open(urls, &Settings::default()).context("[operator] stores")?;
-    Ok((stores, Limits::new(MAX_ARTIFACT_BYTES as u64)))
+    let urls = urls(config);
+    let stores = Stores::open(urls.iter().map(String::as_str), &Settings::default());
+    Ok((stores.context("[operator] stores")?, Limits::new(MAX_ARTIFACT_BYTES as u64)))
+}
+
+/// Where they are; without any, the folder of the artifacts is the one.
+pub(super) fn urls(config: &Config) -> Vec<String> {
+    match config.operator.stores.as_slice() {
+        [] => vec![format!("file:{}", config.store.display())],
+        stores => stores.to_vec(),
+    }
 }

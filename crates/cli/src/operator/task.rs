@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use super::{
     args::{SendArgs, TaskArgs, TaskCommand},
     date::utc,
-    say,
+    publish, say,
     send::{Refusal, Step, carry_out},
     session::{Session, Token},
     stake::open,
-    stores, task_params,
+    task_params,
 };
 use crate::{
     config::Config,
@@ -33,6 +33,9 @@ pub(super) async fn run(args: TaskArgs) -> Result<bool> {
         TaskCommand::Create { params, send, .. } => {
             let file = params.context("name the parameters with --params FILE")?;
             create(open(config).await?, &file, &send).await
+        }
+        TaskCommand::Publish { task, params, store, json } => {
+            publish::run(config.config.as_deref(), task, params, &store, json).await
         }
         TaskCommand::List { json } => show(&reader(config.config.as_deref()).await?, None, json).await,
         TaskCommand::Show { task, json } => {
@@ -57,7 +60,7 @@ pub(super) async fn run(args: TaskArgs) -> Result<bool> {
 }
 
 /// A session of somebody who needs no key.
-async fn reader(config: Option<&Path>) -> Result<Session> {
+pub(super) async fn reader(config: Option<&Path>) -> Result<Session> {
     Session::open_as(Config::find(config)?, Default::default()).await
 }
 
@@ -86,22 +89,9 @@ async fn create(session: Session, file: &Path, flags: &SendArgs) -> Result<bool>
     steps.push(Step::new(what, session.deployment.arena, Arena::createTaskCall { params }));
     let done = carry_out(&session, steps, flags).await?;
     if done && !flags.dry_run {
-        publish(&session.config, &description).await?;
+        publish::created(&session.config, &description, file).await?;
     }
     Ok(done)
-}
-
-/// Puts the description where those who take part look for it, under the hash that is on chain.
-async fn publish(config: &Config, description: &TaskDescription) -> Result<()> {
-    let bytes = serde_json::to_vec(description)?;
-    let (stores, limits) = stores::open(config)?;
-    for store in stores.stores().iter().filter(|store| store.is_writable()) {
-        let hash = store.put(bytes.clone(), &limits).await.with_context(|| {
-            format!("the task exists, but its description could not be put into {store}: nobody can take part without it")
-        })?;
-        eprintln!("put the description into {store} as {hash}");
-    }
-    Ok(())
 }
 
 async fn show(session: &Session, only: Option<u64>, json: bool) -> Result<bool> {

@@ -49,6 +49,12 @@ pub(super) fn read(path: &Path, token: &Token) -> Result<(TaskDescription, Arena
     Ok((description, params))
 }
 
+/// Reads the description that a task's parameters name.
+pub(super) fn description(path: &Path) -> Result<TaskDescription> {
+    let file: File = read_toml(path)?;
+    read_json(&folder_of(path).join(&file.description))
+}
+
 fn build(
     file: &File,
     folder: &Path,

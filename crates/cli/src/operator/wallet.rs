@@ -12,13 +12,13 @@ use anyhow::{Context, Result, ensure};
 use super::{keystore, network, secret};
 use crate::config::Config;
 
-/// Opens the configured key over the first endpoint that answers for the configured chain, and brings to an end what a
+/// Opens the configured key over the configured endpoints, and brings to an end what a
 /// command before this one left on its way.
 ///
 /// # Errors
 /// If the key or its password is missing or wrong, no endpoint answers, or another process works with the key.
 pub async fn open(config: &Config) -> Result<Account> {
-    let rpc = network::connect(&config.network).await?;
+    let rpc = network::client(&config.network, &network::connect(&config.network).await?);
     let signer = unlock(config)?;
     let me = signer.address();
     let journal = Journal::open(&config.folder_of_key(me), config.network.chain_id, me).await?;

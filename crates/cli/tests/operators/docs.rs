@@ -28,7 +28,8 @@ fn the_guide_works_as_it_is_written() {
         // The placeholders that the guide explains.
         let filled = command
             .replace("RPC_URL", &anvil.url)
-            .replace("OPERATOR", "0x70997970C51812dc3A010C7d01b50e0d17dc79C8");
+            .replace("OPERATOR", "0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
+            .replace("ADDRESS", &address);
         let output = Command::new("sh")
             .args(["-c", &filled])
             .current_dir(operator.folder.path())

@@ -25,6 +25,15 @@ fn a_configuration_is_written_once_and_found_where_it_was_named() {
     let mut by_variable = operator.command(&["key", "show"]);
     let output = by_variable.env("AIARENA_CONFIG", operator.path("base/aiarena.toml")).output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), named);
+    // Before the command as well as after it, where it counts more.
+    assert_eq!(operator.ok(&["--config", "base/aiarena.toml", "key", "show"]), named);
+    assert_eq!(operator.ok(&["--config", "none", "key", "show", "--config", "base/aiarena.toml"]), named);
+    for command in
+        [vec!["demo"], vec!["completions", "bash"], vec!["chain"], vec!["init", "--network", "base"]]
+    {
+        let arguments = [vec!["--config", "base/aiarena.toml"], command].concat();
+        operator.refuses(&arguments, 2, "reads no configuration");
+    }
 }
 
 #[test]
@@ -162,6 +171,31 @@ fn wrong_networks_are_noticed() {
         "addresses of endpoints may hold secrets"
     );
 
+    // One of another chain is refused, whichever it is.
+    let mut other = operator.command(&["chain", "--port", "0"]);
+    let mut other = other.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut out = std::io::BufReader::new(other.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    let foreign = line.trim().rsplit(' ').next().unwrap();
+    for rpc in [[&anvil.url, foreign], [foreign, &anvil.url]] {
+        operator.ok(&["init", "--force", "--rpc", rpc[0], "--rpc", rpc[1], "--chain-id", CHAIN_ID]);
+        operator.refuses(&["status"], 2, "is of chain 31337, but the configuration is for chain 84532");
+    }
+    other.kill().unwrap();
+    other.wait().unwrap();
+    operator.ok(&["init", "--force", "--rpc", dead, "--chain-id", CHAIN_ID]);
+
+    // Nothing is told twice, neither by us nor by what a library hands on.
+    operator.write("broken.json", "no chain");
+    for (command, cause) in [
+        (vec!["status"], "no endpoint answers"),
+        (vec!["chain", "--chain-file", "broken.json"], "expected ident"),
+    ] {
+        let text = said(&operator.run(&command));
+        assert_eq!(text.matches(cause).count(), 1, "{text}");
+    }
+
     // Contracts of another kind at the addresses.
     operator.ok(&["init", "--force", "--rpc", &anvil.url, "--chain-id", CHAIN_ID]);
     let zero = "0x0000000000000000000000000000000000000000";
@@ -204,6 +238,15 @@ fn the_embedded_chain_is_served_and_kept() {
     operator.ok(&["deploy", "--write-params", "deploy.toml"]);
     operator.ok(&["deploy", "--params", "deploy.toml", "--yes"]);
     operator.ok(&["token", "mint", "5", "--yes"]);
+    // The same file under another name is the same chain.
+    std::os::unix::fs::symlink("chain.json", operator.path("link.json")).unwrap();
+    for file in ["chain.json", "./chain.json", "link.json"] {
+        operator.refuses(
+            &["chain", "--port", "0", "--chain-file", file],
+            1,
+            "another process serves this chain",
+        );
+    }
     stop(&mut child);
     let (mut child, _out, url) = serve();
     operator.ok(&["init", "--force", "--rpc", &url, "--chain-id", "31337"]);

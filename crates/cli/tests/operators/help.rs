@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::world::Operator;
 
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 41] = [
     "init",
     "chain",
     "key",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 29] = [
     "deploy",
     "task",
     "task create",
+    "task publish",
     "task list",
     "task show",
     "task fund",
@@ -29,6 +30,17 @@ const COMMANDS: [&str; 29] = [
     "claim",
     "reclaim",
     "status",
+    "emission",
+    "emission show",
+    "emission fund",
+    "emission admit",
+    "emission dismiss",
+    "emission fee",
+    "emission collect",
+    "emission burn",
+    "emission transfer",
+    "emission accept",
+    "emission renounce",
     "token",
     "token mint",
     "node",

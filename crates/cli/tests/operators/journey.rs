@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::world::{Anvil, Operator};
 
 /// An arena with one task, by its deployer.
-fn arena(anvil: &Anvil) -> (Operator, String) {
+pub(crate) fn arena(anvil: &Anvil) -> (Operator, String) {
     let (owner, address) = Operator::new(&anvil.url);
     anvil.fund(&address);
     owner.ok(&["deploy", "--write-params", "deploy.toml"]);
@@ -56,6 +56,7 @@ fn an_operator_deploys_creates_a_task_stakes_and_leaves() {
     let (friend, friends) = Operator::new(&anvil.url);
     anvil.fund(&friends);
     friend.write("contracts.json", &owner.read("contracts.json"));
+    assert!(friend.ok(&["status"]).contains("stakes     none"));
     friend.refuses(&["token", "mint", "1", "--yes"], 1, "can mint");
     owner.ok(&["token", "mint", "500", "--to", &friends, "--yes"]);
     friend.ok(&["delegate", "1", &me, "20.5", "--yes"]);
@@ -67,8 +68,24 @@ fn an_operator_deploys_creates_a_task_stakes_and_leaves() {
     assert_eq!(status["tokens"], "479.5");
     assert_eq!(status["allowance"], "0", "no more was approved than was needed");
 
-    owner.ok(&["unstake", "1", "50", "--yes"]);
+    let sent = owner.json(&["unstake", "1", "50", "--yes", "--json"]);
+    assert_eq!(sent["warnings"], json!([]), "what is left is enough");
+    let dry = owner.json(&["unstake", "1", "0.5", "--dry-run", "--json"]);
+    assert!(
+        dry["warnings"][0].as_str().unwrap().starts_with("99.5 ARENA of your own stake would be left"),
+        "{dry}"
+    );
+    owner.refuses(
+        &["unstake", "1", "100", "--dry-run"],
+        0,
+        "warning: 0 ARENA of your own stake would be left",
+    );
     let status = owner.json(&["status", "--json"]);
+    assert_eq!(
+        (&status["holdings"][0]["minimum"], &status["holdings"][0]["enough"]),
+        (&json!("100"), &json!(true))
+    );
+    assert_eq!(status["evaluation_key"], json!(null));
     assert_eq!(status["holdings"][0]["stake"], "100");
     assert_eq!(status["holdings"][0]["commission_percent"], "12.5");
     assert_eq!(status["holdings"][0]["unbonding"][0]["due"], false);
@@ -77,6 +94,15 @@ fn an_operator_deploys_creates_a_task_stakes_and_leaves() {
     owner.refuses(&["claim", "1", "--yes"], 1, "no reward to claim");
     owner.refuses(&["claim", "--all", "--yes"], 1, "nothing to claim");
     owner.refuses(&["withdraw", "1", "--yes"], 1, "nothing has finished unbonding");
+    for command in [vec!["claim", "1"], vec!["claim", "--all"], vec!["withdraw", "1"]] {
+        let output = owner.run(&[command, vec!["--yes", "--json"]].concat());
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&report["ok"], &report["transactions"]), (&json!(false), &json!([])));
+        assert!(!crate::world::said(&output).contains("From 0x"), "nothing is announced that is not sent");
+    }
+    for command in ["claim", "withdraw"] {
+        owner.refuses(&[command, "9", "--yes"], 1, "there is no task 9");
+    }
     owner.refuses(&["reclaim", "1", "--yes"], 1, "last epoch is over");
     friend.refuses(&["task", "end", "1", "--yes"], 1, "created the task");
     owner.refuses(&["task", "fund", "7", "1", "--yes"], 1, "no task of this number");

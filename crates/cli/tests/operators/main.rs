@@ -1,7 +1,9 @@
 //! Operators' commands through the binary, against Anvil under the chain id of Base Sepolia, as operators run them.
 
 mod docs;
+mod doctor;
 mod files;
 mod help;
 mod journey;
+mod owner;
 mod world;

@@ -24,6 +24,10 @@ pub(super) fn describe() {
     );
     describe_gauge!("aiarena_claimable_tokens", "What the operator may claim, in tokens");
     describe_gauge!("aiarena_stake_tokens", "The operator's own stake, in tokens");
+    describe_gauge!(
+        "aiarena_minimum_stake_tokens",
+        "The least stake of its own with which the operator takes part, in tokens"
+    );
     describe_gauge!("aiarena_deadlines_met", "Drawn epochs in which the operator did what it owed");
     describe_gauge!("aiarena_deadlines_missed", "Drawn epochs in which it did not");
 }
@@ -64,6 +68,7 @@ pub(super) fn looked(ledger: &Ledger, me: Address, head: u64, now: u64) {
         let claimable = pool.claimable(me, me).unwrap_or_default();
         gauge!("aiarena_claimable_tokens", "task" => label.clone()).set(tokens(claimable));
         gauge!("aiarena_stake_tokens", "task" => label.clone()).set(tokens(pool.stakes.latest().0));
+        gauge!("aiarena_minimum_stake_tokens", "task" => label.clone()).set(tokens(task.minimum(pool.role)));
         let (met, missed) = deadlines(task, pool.role, me);
         gauge!("aiarena_deadlines_met", "task" => label.clone()).set(met as f64);
         gauge!("aiarena_deadlines_missed", "task" => label).set(missed as f64);

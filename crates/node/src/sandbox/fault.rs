@@ -58,7 +58,13 @@ pub enum Fault {
     },
     /// It could not be started or spoken to.
     #[error("cannot run an evaluator: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 impl Fault {

@@ -56,7 +56,7 @@ pub enum Unready {
         /// What was to be limited.
         what: &'static str,
         /// The system's reason.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// The memory that an evaluation may use is not to be had here.
     #[error("this machine does not grant {bytes} bytes to an evaluation")]
@@ -69,7 +69,13 @@ pub enum Unready {
     Filter(String),
     /// Landlock is there and failed.
     #[error("cannot enter Landlock: {0}")]
-    Landlock(#[from] landlock::RulesetError),
+    Landlock(landlock::RulesetError),
+}
+
+impl From<landlock::RulesetError> for Unready {
+    fn from(error: landlock::RulesetError) -> Self {
+        Self::Landlock(error)
+    }
 }
 
 /// Gives up everything that an evaluation does not need. It cannot be undone, and holds for the calling thread: to be

@@ -1,16 +1,22 @@
 //! `aiarena doctor`: is everything ready?
 
-use std::{path::Path, process::Command, time::Instant};
+mod daemon;
+
+use std::{path::Path, process::Command};
 
 use aiarena_ml::MAX_ARTIFACT_BYTES;
 use aiarena_store::FolderStore;
-use alloy::{eips::BlockId, primitives::U256, providers::Provider};
+use alloy::{
+    eips::BlockId,
+    primitives::{Address, U256},
+    providers::Provider,
+};
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::json;
 
 use super::{amount, args::DoctorArgs, keystore, network, say, session::Session, wallet};
-use crate::{audit::differences, config::Config};
+use crate::{audit::differences, config::Config, ui::told};
 
 /// Blocks that an endpoint may be behind the others.
 const MOST_LAG: u64 = 5;
@@ -49,7 +55,7 @@ impl Checks {
     fn result(&mut self, check: &'static str, result: Result<String>) -> bool {
         match result {
             Ok(text) => self.note(check, Verdict::Ok, text),
-            Err(error) => self.note(check, Verdict::Fail, format!("{error:#}")),
+            Err(error) => self.note(check, Verdict::Fail, told(&error)),
         }
         self.0.last().is_some_and(|check| check.verdict == Verdict::Ok)
     }
@@ -63,11 +69,14 @@ pub(super) async fn run(args: DoctorArgs) -> Result<bool> {
             checks.note("configuration", Verdict::Ok, config.file.display().to_string());
             key(&config, &mut checks);
             disk(&config, &mut checks);
+            daemon::local(&config, &mut checks).await;
+            let mut validates = false;
             if endpoints(&config, &mut checks).await {
-                arena(&config, &mut checks).await;
+                validates = arena(&config, &mut checks).await;
             }
+            daemon::sandboxed(validates, &mut checks).await;
         }
-        Err(error) => checks.note("configuration", Verdict::Fail, format!("{error:#}")),
+        Err(error) => checks.note("configuration", Verdict::Fail, told(&error)),
     }
     let ok = checks.0.iter().all(|check| check.verdict != Verdict::Fail);
     if args.json {
@@ -124,47 +133,38 @@ fn free_kib(folder: &Path) -> Option<u64> {
 
 /// Checks every endpoint; true if the contracts can be asked.
 async fn endpoints(config: &Config, checks: &mut Checks) -> bool {
-    let mut heads = Vec::new();
-    for url in &config.network.rpc {
-        let client = network::client(url);
-        let begin = Instant::now();
-        match network::chain_id(&client).await {
-            Ok(id) if id == config.network.chain_id => {
-                let block = network::provider(client).get_block(BlockId::latest()).await.ok().flatten();
-                match block {
-                    Some(block) => {
-                        heads.push((url, block.header.number, block.header.timestamp, begin.elapsed()))
-                    }
-                    None => checks.note(
-                        "endpoint",
-                        Verdict::Fail,
-                        format!("{url} has no newest block: use another one"),
-                    ),
-                }
-            }
-            Ok(id) => {
-                let want = config.network.chain_id;
-                let text = format!("{url} is of chain {id}, not of {want}: correct chain_id or rpc");
-                checks.note("endpoint", Verdict::Fail, text);
-            }
-            Err(reason) => {
-                checks.note(
-                    "endpoint",
-                    Verdict::Fail,
-                    format!("{url}: {reason}: is the node running, and rpc right?"),
-                );
-            }
+    let endpoints = match network::probed(&config.network).await {
+        Ok(endpoints) => endpoints,
+        Err(error) => {
+            checks.note("endpoint", Verdict::Fail, told(&error));
+            return false;
         }
-    }
-    let highest = heads.iter().map(|(_, number, ..)| *number).max().unwrap_or_default();
-    for (url, number, _, took) in &heads {
-        let behind = highest - number;
-        let verdict = if behind > MOST_LAG { Verdict::Warn } else { Verdict::Ok };
-        let text = format!("{url} is at block {number}, {behind} behind the others, {} ms", took.as_millis());
+    };
+    let health = endpoints.health();
+    let highest = health.iter().filter_map(|endpoint| endpoint.head).max().unwrap_or_default();
+    for endpoint in health {
+        let url = endpoint.url;
+        let (verdict, text) = match (endpoint.wrong_chain, endpoint.head) {
+            (Some(found), _) => {
+                let want = config.network.chain_id;
+                (Verdict::Fail, format!("{url} is of chain {found}, not of {want}: correct chain_id or rpc"))
+            }
+            (None, Some(head)) => {
+                let behind = highest - head;
+                let verdict = if behind > MOST_LAG { Verdict::Warn } else { Verdict::Ok };
+                let took = endpoint.latency.as_millis();
+                (verdict, format!("{url} is at block {head}, {behind} behind the others, {took} ms"))
+            }
+            (None, None) => {
+                let why = endpoint.last_error.unwrap_or_else(|| "it has no newest block".to_owned());
+                (Verdict::Fail, format!("{url}: {why}: is the node running, and rpc right?"))
+            }
+        };
         checks.note("endpoint", verdict, text);
     }
-    if let Some(time) = heads.iter().map(|(_, _, time, _)| *time).max() {
-        let drift = machine_time().abs_diff(time);
+    let block = endpoints.provider().get_block(BlockId::latest()).await.ok().flatten();
+    if let Some(block) = block {
+        let drift = machine_time().abs_diff(block.header.timestamp);
         let verdict = if drift > MOST_DRIFT { Verdict::Warn } else { Verdict::Ok };
         let text = format!(
             "the newest block is {drift} s from this machine's clock{}",
@@ -189,11 +189,15 @@ pub(super) fn machine_time() -> u64 {
     since.map(|duration| duration.as_secs()).unwrap_or_default()
 }
 
-async fn arena(config: &Config, checks: &mut Checks) {
+/// Checks contracts, balances and tasks; true if the key is a validator.
+async fn arena(config: &Config, checks: &mut Checks) -> bool {
     let me = wallet::address(config).ok();
     let session = match Session::open_as(config.clone(), me.unwrap_or_default()).await {
         Ok(session) => session,
-        Err(error) => return checks.note("contracts", Verdict::Fail, format!("{error:#}")),
+        Err(error) => {
+            checks.note("contracts", Verdict::Fail, told(&error));
+            return false;
+        }
     };
     match differences(&session.provider, &session.deployment).await {
         Ok(found) if found.is_empty() => {
@@ -209,14 +213,22 @@ async fn arena(config: &Config, checks: &mut Checks) {
                 );
             }
         }
-        Err(error) => checks.note("contracts", Verdict::Fail, format!("{error:#}")),
+        Err(error) => checks.note("contracts", Verdict::Fail, told(&error)),
     }
     if me.is_some() {
         let result = balances(&session, checks).await;
         if let Err(error) = result {
-            checks.note("balances", Verdict::Fail, format!("{error:#}"));
+            checks.note("balances", Verdict::Fail, told(&error));
         }
     }
+    tasks(&session, me, checks).await
+}
+
+async fn tasks(session: &Session, me: Option<Address>, checks: &mut Checks) -> bool {
+    daemon::tasks(session, me, checks).await.unwrap_or_else(|error| {
+        checks.note("tasks", Verdict::Fail, told(&error));
+        false
+    })
 }
 
 async fn balances(session: &Session, checks: &mut Checks) -> Result<()> {
