@@ -9,6 +9,7 @@ mod chain;
 mod date;
 pub(crate) mod deploy;
 mod doctor;
+pub(crate) mod evaluation;
 mod explain;
 mod keys;
 mod keystore;
