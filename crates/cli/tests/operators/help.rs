@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::world::Operator;
 
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 30] = [
     "init",
     "chain",
     "key",
@@ -34,6 +34,7 @@ const COMMANDS: [&str; 29] = [
     "node",
     "node train",
     "node validate",
+    "node seal",
 ];
 
 #[test]
