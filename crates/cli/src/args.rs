@@ -124,10 +124,10 @@ pub struct AuditArgs {
     /// Evaluate every artifact again
     #[arg(long)]
     pub rescore: bool,
-    /// Folder of the evaluation data; with --dir the one kept there
+    /// Folder of public evaluation data; with --dir the one kept there, else those of this program
     #[arg(long, value_name = "DIR", requires = "rescore")]
     pub eval_data: Option<PathBuf>,
-    /// Folder of the artifacts; with --dir the one kept there
+    /// Folder of the artifacts, descriptions and published slices; with --dir the one kept there
     #[arg(long, value_name = "DIR", requires = "rescore")]
     pub artifacts: Option<PathBuf>,
     /// Say line by line why this address was paid what it was paid

@@ -17,11 +17,11 @@ pub const DEMO_SLICE: u32 = 1_500;
 pub struct TaskDescription {
     /// For people.
     pub title: String,
-    /// SHA-256 over the data set's files.
+    /// SHA-256 over the data set's files; if the evaluation data are sealed, over those of the training rows alone.
     pub data: String,
     /// How the metric becomes a score (M-16).
     pub metric: String,
-    /// Rows of the evaluation set that the seed of an epoch draws.
+    /// Rows of the evaluation set that the seed of an epoch draws; of no meaning if the data are sealed: all of a slice count.
     pub slice: u32,
     /// Licence of the data.
     pub licence: String,

@@ -105,6 +105,14 @@ impl Rows {
         Self { pixels: self.pixels[..count * PIXELS].to_vec(), labels: self.labels[..count].to_vec() }
     }
 
+    /// SHA-256 of the two uncompressed files that hold these rows, images before labels, in lower-case hexadecimal digits.
+    ///
+    /// Over the training rows it names the data of a task whose evaluation rows are nobody's business yet.
+    pub fn digest_hex(&self) -> String {
+        let digest = Sha256::new().chain_update(self.images_file()).chain_update(self.labels_file());
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn images_file(&self) -> Vec<u8> {
         let header = [IMAGES_MAGIC, self.count(), SIDE_WORD, SIDE_WORD];
         [header.map(u32::to_be_bytes).as_flattened(), &self.pixels].concat()
@@ -145,18 +153,25 @@ impl Dataset {
     /// # Errors
     /// [`DatasetError`], which names the file.
     pub fn load(folder: &Path) -> Result<Self, DatasetError> {
-        let read = |name: &'static str| {
-            let path = folder.join(name);
-            let io_error = |source| DatasetError::Io { path: path.clone(), source };
-            let metadata = fs::metadata(&path).map_err(io_error)?;
-            if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
-                return Err(DatasetError::NotADataFile { file: name, limit: MAX_FILE_BYTES });
-            }
-            fs::read(&path).map_err(io_error)
-        };
-        let [a, b, c, d] = FILE_NAMES;
-        let (a, b, c, d) = (read(a)?, read(b)?, read(c)?, read(d)?);
-        Self::parse([&a, &b, &c, &d])
+        Ok(Self { training: Self::load_training(folder)?, evaluation: Self::load_evaluation(folder)? })
+    }
+
+    /// Reads only the training rows of a folder, the first two of [`FILE_NAMES`]; the others need not be there.
+    ///
+    /// # Errors
+    /// [`DatasetError`], which names the file.
+    pub fn load_training(folder: &Path) -> Result<Rows, DatasetError> {
+        let [a, b, ..] = FILE_NAMES;
+        Rows::new(images(a, &read(folder, a)?)?, labels(b, &read(folder, b)?)?)
+    }
+
+    /// Reads only the evaluation rows of a folder, the last two of [`FILE_NAMES`]; the others need not be there.
+    ///
+    /// # Errors
+    /// [`DatasetError`], which names the file.
+    pub fn load_evaluation(folder: &Path) -> Result<Rows, DatasetError> {
+        let [.., c, d] = FILE_NAMES;
+        Rows::new(images(c, &read(folder, c)?)?, labels(d, &read(folder, d)?)?)
     }
 
     /// Writes the data set into a folder, which is created if need be.
@@ -204,6 +219,16 @@ impl Dataset {
         let evaluation = Rows::new(images(c, evaluation_images)?, labels(d, evaluation_labels)?)?;
         Ok(Self { training, evaluation })
     }
+}
+
+fn read(folder: &Path, name: &'static str) -> Result<Vec<u8>, DatasetError> {
+    let path = folder.join(name);
+    let io_error = |source| DatasetError::Io { path: path.clone(), source };
+    let metadata = fs::metadata(&path).map_err(io_error)?;
+    if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
+        return Err(DatasetError::NotADataFile { file: name, limit: MAX_FILE_BYTES });
+    }
+    fs::read(&path).map_err(io_error)
 }
 
 fn images(file: &'static str, gzip: &[u8]) -> Result<Vec<u8>, DatasetError> {

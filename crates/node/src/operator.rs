@@ -1,13 +1,20 @@
 //! Executes plans: one operator, its key, its store and its work so far.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use aiarena_chain::{
     account::JournalError,
     bindings::Arena,
     client::{Account, ClientError, Sent},
     deploy::Deployment,
-    ledger::{Entry, Ledger, Offence, Phase, Task},
+    ledger::{Clock, Entry, Ledger, Offence, Phase, Task},
 };
 use aiarena_mechanism::{Score, commitment};
 use aiarena_ml::{Dataset, MAX_ARTIFACT_BYTES, Rows};
@@ -24,9 +31,13 @@ use crate::{
     plan::{Action, Prepared, Sheet, View, assigned},
     salt::{Purpose, Salts},
     sandbox::Sandbox,
-    sealed::EvaluationKey,
+    sealed::{EvaluationKey, Place, fetch_slice, open, sealed_name},
     settlement::Count,
 };
+
+/// Between two looks for a sealed slice, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(15);
 
 /// Why an action failed.
 #[derive(Debug, thiserror::Error)]
@@ -116,8 +127,17 @@ pub struct Operator {
     duty: Duty,
     prepared: Option<Prepared>,
     sheet: Option<Sheet>,
-    /// The key for the task's sealed data; `None` if they are public.
-    key: Option<EvaluationKey>,
+    /// What it needs for the task's sealed data; `None` if they are public.
+    sealed: Option<SealedData>,
+}
+
+/// How a validator gets sealed evaluation data.
+struct SealedData {
+    key: EvaluationKey,
+    /// Once it is true, a slice is not waited for any more.
+    stop: Arc<AtomicBool>,
+    /// The slice that was opened last, with its epoch.
+    slice: Option<(u32, Rows)>,
 }
 
 /// Where an operator keeps artifacts.
@@ -179,19 +199,21 @@ impl Operator {
         stores: Shelves,
         duty: Duty,
     ) -> Self {
-        Self { account, salts, deployment, task, stores, duty, prepared: None, sheet: None, key: None }
+        Self { account, salts, deployment, task, stores, duty, prepared: None, sheet: None, sealed: None }
     }
 
     /// The same, of a task whose evaluation data are sealed: it registers its key, and opens slices with it.
+    ///
+    /// - `stop`: once it is true, a slice that is not there yet is not waited for.
     #[must_use]
-    pub fn with_sealed_data(self, key: EvaluationKey) -> Self {
-        Self { key: Some(key), ..self }
+    pub fn with_sealed_data(self, key: EvaluationKey, stop: Arc<AtomicBool>) -> Self {
+        Self { sealed: Some(SealedData { key, stop, slice: None }), ..self }
     }
 
     /// The key that opens slices; `None` if the task's data are public.
     #[must_use]
     pub fn evaluation_key(&self) -> Option<&EvaluationKey> {
-        self.key.as_ref()
+        self.sealed.as_ref().map(|sealed| &sealed.key)
     }
 
     /// The operator's address.
@@ -250,7 +272,7 @@ impl Operator {
     #[must_use]
     pub fn view<'a>(&'a self, ledger: &'a Ledger, now: u64) -> Option<View<'a>> {
         let registered = ledger.keys.get(&self.address()).copied();
-        let key = self.key.as_ref().map(EvaluationKey::public);
+        let key = self.evaluation_key().map(EvaluationKey::public);
         Some(View {
             me: self.address(),
             task: ledger.tasks.get(&self.task)?,
@@ -263,7 +285,56 @@ impl Operator {
     }
 
     /// Fetches what an action's work needs, each artifact within its own time. What cannot be had is the verdict's business.
-    pub async fn fetch(&self, action: &Action, ledger: &Ledger) {
+    ///
+    /// A sealed slice is waited for until a quarter of the phase in which scores are due is left.
+    pub async fn fetch(&mut self, action: &Action, ledger: &Ledger, now: u64) {
+        self.fetch_artifacts(action, ledger).await;
+        if let Action::Score { epoch } = action {
+            self.fetch_sealed(*epoch, ledger, now).await;
+        }
+    }
+
+    async fn fetch_sealed(&mut self, epoch: u32, ledger: &Ledger, now: u64) {
+        let begun = Instant::now();
+        let (Some(remote), Some(sealed)) = (&self.stores.remote, &mut self.sealed) else { return };
+        let Some(task) = ledger.tasks.get(&self.task) else { return };
+        let held = sealed.slice.as_ref().is_some_and(|(of, _)| *of == epoch);
+        let (false, Some(place)) = (held, Place::of(task, epoch)) else { return };
+        let Deployment { chain_id, arena, .. } = self.deployment;
+        let name = sealed_name(chain_id, arena, self.task, epoch);
+        let patience = Duration::from_secs(patience(&ledger.clock, epoch, now));
+        let mut pause = FIRST_PAUSE;
+        loop {
+            // A store that hangs takes a part of the time, never all of it.
+            let left = patience.saturating_sub(begun.elapsed());
+            let deadline = remote.limits.deadline.min((left / 2).max(FIRST_PAUSE));
+            let limits = Limits { deadline, ..remote.limits.clone() };
+            let opened =
+                fetch_slice(&remote.stores, &name, &limits, |bytes| open(bytes, &sealed.key, &place));
+            match opened.await {
+                Ok(rows) => {
+                    info!(task = self.task, epoch, rows = rows.len(), "opened the sealed slice");
+                    sealed.slice = Some((epoch, rows));
+                    return;
+                }
+                Err(missing) if begun.elapsed() + pause >= patience => {
+                    warn!(task = self.task, epoch, %missing, "the sealed slice cannot be had: abstaining");
+                    return;
+                }
+                Err(missing) => debug!(task = self.task, epoch, %missing, "the sealed slice is not here yet"),
+            }
+            let slept = Instant::now();
+            while slept.elapsed() < pause {
+                if sealed.stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                tokio::time::sleep(FIRST_PAUSE.min(pause)).await;
+            }
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+
+    async fn fetch_artifacts(&self, action: &Action, ledger: &Ledger) {
         let (Some(remote), Action::Score { epoch }) = (&self.stores.remote, action) else { return };
         let Some(task) = ledger.tasks.get(&self.task) else { return };
         let Ok(flight) = flight_of(task, *epoch) else { return };
@@ -305,13 +376,23 @@ impl Operator {
                 let Duty::Validator { slice, sandbox, .. } = &self.duty else {
                     return Err(impossible("score", "a node does not"));
                 };
-                let rows = drawn_rows(flight_of(task, *epoch)?, &data.evaluation, *slice);
+                let rows = match &self.sealed {
+                    None => Some(drawn_rows(flight_of(task, *epoch)?, &data.evaluation, *slice)),
+                    // Without it a sheet of abstentions is due; but one that was told to stop has time left when it is back.
+                    Some(sealed) => {
+                        let rows = sealed.slice.as_ref().filter(|(of, _)| of == epoch);
+                        if rows.is_none() && sealed.stop.load(Ordering::Relaxed) {
+                            return Err(impossible("score", "it was told to stop before the slice came"));
+                        }
+                        rows.map(|(_, rows)| rows.clone())
+                    }
+                };
                 // The store is a folder's name, and a copy of it lets the evaluator live beside the sheet.
                 let store = self.stores.public.clone();
                 match sandbox.clone() {
-                    None => self.score(*epoch, ledger, &mut InProcess::new(&store), Some(&rows)),
+                    None => self.score(*epoch, ledger, &mut InProcess::new(&store), rows.as_ref()),
                     Some(sandbox) => {
-                        self.score(*epoch, ledger, &mut Sandboxed::new(&store, sandbox), Some(&rows))
+                        self.score(*epoch, ledger, &mut Sandboxed::new(&store, sandbox), rows.as_ref())
                     }
                 }
             }
@@ -495,6 +576,16 @@ impl Operator {
         let sheet = self.sheet.as_ref().filter(|sheet| sheet.epoch == epoch);
         sheet.ok_or_else(|| impossible("report", "this epoch was not scored"))
     }
+}
+
+/// Seconds for which a sealed slice of an epoch is waited for: until a quarter of the phase is left in which the sheet is due.
+fn patience(clock: &Clock, epoch: u32, now: u64) -> u64 {
+    let (due, after) = match clock.at(now) {
+        (current, phase) if current == epoch && phase < Phase::Reveal => (Phase::Commit, Phase::Reveal),
+        _ => (Phase::Reveal, Phase::Settle),
+    };
+    let (start, end) = (clock.start(epoch, due), clock.start(epoch, after));
+    end.saturating_sub(end.saturating_sub(start).div_ceil(4)).saturating_sub(now)
 }
 
 fn flight_of(task: &Task, epoch: u32) -> Result<&aiarena_chain::ledger::Flight, OperatorError> {

@@ -14,6 +14,18 @@ pub enum Error {
         /// The name asked for.
         hash: ContentHash,
     },
+    /// The store has no object of this name.
+    #[error("no object {name} in the store")]
+    NoObject {
+        /// The name asked for.
+        name: String,
+    },
+    /// The text is no name of an object.
+    #[error("{name:?} is no name of an object: see `ObjectName`")]
+    Name {
+        /// The text, or its beginning.
+        name: String,
+    },
     /// The artifact is larger than the caller or the store allows.
     #[error("artifact of at least {got} bytes, the limit is {limit}")]
     TooLarge {
@@ -148,6 +160,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::NotFound { .. }
+            | Self::NoObject { .. }
             | Self::Io { .. }
             | Self::DiskFull { .. }
             | Self::Busy { .. }

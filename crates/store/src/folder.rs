@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::{ContentHash, Error};
 
 /// Files being written start with this; they never have the name of an artifact, so a reader never sees half a file.
-const PARTIAL_PREFIX: &str = ".partial-";
+pub(crate) const PARTIAL_PREFIX: &str = ".partial-";
 
 /// A folder of artifacts, each in a file named by its hash: `ab/abcdef…`, where `ab` are the first two digits.
 ///
@@ -139,7 +139,7 @@ impl FolderStore {
 }
 
 /// Reads to the end, but gives up as soon as there is one byte too many. Memory follows what was really read.
-fn read_at_most(
+pub(crate) fn read_at_most(
     reader: impl Read,
     limit: u64,
     io_error: impl Fn(io::Error) -> Error,

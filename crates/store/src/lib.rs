@@ -36,12 +36,16 @@
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Some objects are not artifacts but have a name ([`ObjectName`]), such as evaluation data that were sealed to somebody:
+//! [`Store::get_named`] returns what the store gives, and whoever reads it verifies it.
 
 mod error;
 mod fetch;
 mod folder;
 mod hash;
 mod location;
+mod named;
 mod partial;
 mod s3;
 mod store;
@@ -52,5 +56,6 @@ pub use fetch::{Fetched, Limits, Stores};
 pub use folder::FolderStore;
 pub use hash::{ContentHash, ParseHashError};
 pub use location::{Location, LocationError, MAX_LOCATION_BYTES, Policy};
+pub use named::ObjectName;
 pub use s3::S3Settings;
 pub use store::{Settings, Store};

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use crate::{
-    ContentHash, Error, FolderStore, Limits, Policy, S3Settings,
+    ContentHash, Error, FolderStore, Limits, ObjectName, Policy, S3Settings,
     fetch::{Pace, Pauses, blocking},
     s3::Bucket,
     web::{Body, Web},
@@ -173,6 +173,40 @@ impl Store {
                 let url = base.join(&name_of(hash)).map_err(|error| Error::transfer(&error, false))?;
                 web.open_trusted(&url, hash, offset).await
             }
+        }
+    }
+}
+
+impl Store {
+    /// The folder, if it is one.
+    pub(crate) fn folder(&self) -> Option<&FolderStore> {
+        match &self.kind {
+            Kind::Folder(folder) => Some(folder),
+            Kind::Bucket(..) | Kind::Web(..) => None,
+        }
+    }
+
+    /// The bytes of a named object, unverified.
+    pub(crate) async fn named_body(&self, name: &ObjectName) -> Result<Body, Error> {
+        let (url, web) = match &self.kind {
+            Kind::Folder(_) => return Err(Error::protocol("a folder is read as files")),
+            Kind::Bucket(bucket, web) => (bucket.address_of(name.as_str()).await?, web),
+            Kind::Web(base, web) => {
+                (base.join(name.as_str()).map_err(|error| Error::transfer(&error, false))?, web)
+            }
+        };
+        web.open_trusted(&url, name.stand_in(), 0).await
+    }
+
+    /// Writes a named object as it is.
+    pub(crate) async fn write_named(&self, name: &ObjectName, bytes: Bytes) -> Result<(), Error> {
+        match &self.kind {
+            Kind::Web(..) => Err(Error::ReadOnly { store: self.to_string() }),
+            Kind::Folder(folder) => {
+                let (folder, name) = (folder.clone(), name.clone());
+                blocking(move || folder.put_named(&name, &bytes)).await
+            }
+            Kind::Bucket(bucket, _) => bucket.write(name.as_str(), bytes).await,
         }
     }
 }

@@ -91,8 +91,11 @@ pub async fn audit(provider: &DynProvider, options: AuditOptions) -> Result<Audi
     let readable = !evidence.records.is_empty() || findings.is_empty();
     say(format!("recomputing {} events", evidence.records.len()));
     let (replayed, holdings) = reckon(provider, &mut evidence, readable, &mut findings).await?;
-    let rescored =
-        rescore.map(|with| rescore::rescore(&with, &replayed.ledger, progress.as_ref(), &mut findings));
+    let at = rescore::At { chain_id: found.chain_id, arena: found.arena, now: evidence.head.timestamp };
+    let rescored = rescore.map(|with| {
+        let (ledger, ui) = (&replayed.ledger, progress.as_ref());
+        rescore::rescore(&with, ledger, at, ui, &mut findings, &mut evidence.notes)
+    });
     let Holdings { balance, owed } = holdings.unwrap_or_default();
     Ok(AuditReport {
         ok: findings.is_empty(),

@@ -5,8 +5,10 @@ use aiarena_ml::{Dataset, Rows};
 use aiarena_node::{
     evaluator::InProcess,
     judge::{Judge, Verdict, drawn_rows},
+    sealed::{self, EvaluationKind, MAX_SEALED_BYTES, is_published, open_published, published_name},
 };
-use aiarena_store::FolderStore;
+use aiarena_store::{ContentHash, FolderStore};
+use alloy::primitives::Address;
 
 use super::finding::{Findings, Kind, Place};
 use crate::{
@@ -14,41 +16,119 @@ use crate::{
     ui::Ui,
 };
 
+/// Largest description that is read, in bytes.
+const LARGEST_DESCRIPTION: u64 = 1 << 20;
+
 /// What is needed to evaluate again.
 #[derive(Debug)]
 pub struct Rescore {
-    /// The evaluation data.
+    /// The evaluation data of tasks where they are public.
     pub data: Dataset,
-    /// The artifacts.
+    /// The artifacts, and the slices that creators published.
     pub store: FolderStore,
     /// What creators say of their tasks. Of each task the one that hashes to its metadata is used.
     pub descriptions: Vec<TaskDescription>,
 }
 
+/// Where and when the history ends that is evaluated again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    /// The chain.
+    pub(super) chain_id: u64,
+    /// The arena.
+    pub(super) arena: Address,
+    /// Time of the newest block, in seconds since 1970.
+    pub(super) now: u64,
+}
+
 /// Evaluates the artifacts of all tallied epochs again; returns how many consensus scores were compared.
-pub(super) fn rescore(with: &Rescore, ledger: &Ledger, ui: Option<&Ui>, findings: &mut Findings) -> u64 {
-    let tasks: Vec<(&Task, &TaskDescription)> =
+///
+/// - `notes`: what cannot be evaluated again yet, which is nobody's fault.
+pub(super) fn rescore(
+    with: &Rescore,
+    ledger: &Ledger,
+    at: At,
+    ui: Option<&Ui>,
+    findings: &mut Findings,
+    notes: &mut Vec<String>,
+) -> u64 {
+    let mut tasks: Vec<(&Task, TaskDescription)> =
         ledger.tasks.values().filter_map(|task| Some((task, description(with, task, findings)?))).collect();
+    tasks.retain(|(task, description)| {
+        let ready = description.evaluation.is_public() || is_published(task, &ledger.clock, at.now);
+        if !ready {
+            notes.push(format!(
+                "task {}: epochs {} to {} cannot be evaluated again yet, for their sealed slices are published when the task \
+                 is over",
+                task.number, task.first_epoch, task.last_epoch
+            ));
+        }
+        ready
+    });
     let all = tasks.iter().flat_map(|(task, _)| flights(task)).map(|flight| flight.listed.len()).sum();
     let bar = ui.map(|ui| ui.bar("evaluating again", all));
     let mut compared = 0;
-    for (task, description) in tasks {
+    for (task, description) in &tasks {
         let mut evaluator = InProcess::new(&with.store);
         let mut judge = Judge::new(task, &mut evaluator);
         for flight in flights(task) {
-            let rows = drawn_rows(flight, &with.data.evaluation, description.slice);
+            let rows = match description.evaluation {
+                EvaluationKind::PublicRows => {
+                    Some(drawn_rows(flight, &with.data.evaluation, description.slice))
+                }
+                EvaluationKind::SealedSlices => slice(with, task, flight.epoch, at, findings),
+            };
             for entry in &flight.listed {
-                compared += u64::from(compare(&mut judge, task, flight, *entry as usize, &rows, findings));
+                if let Some(rows) = &rows {
+                    let place = *entry as usize;
+                    compared += u64::from(compare(&mut judge, task, flight, place, rows, findings));
+                }
                 if let Some(bar) = &bar {
                     bar.inc(1);
                 }
             }
+        }
+        if !description.evaluation.is_public() {
+            check_unused(with, task, at, findings);
         }
     }
     if let Some(bar) = bar {
         bar.finish();
     }
     compared
+}
+
+/// The slice of an epoch as its creator published it, if it is the one that it promised.
+fn slice(with: &Rescore, task: &Task, epoch: u32, at: At, findings: &mut Findings) -> Option<Rows> {
+    let what = Place::default().task(task.number).epoch(epoch);
+    let place = sealed::Place::of(task, epoch)?;
+    let name = published_name(at.chain_id, at.arena, task.number, epoch);
+    let found = match with.store.get_named(&name, MAX_SEALED_BYTES as u64) {
+        Ok(bytes) => {
+            open_published(&bytes, &place).map_err(|error| format!("the published slice {name}: {error}"))
+        }
+        Err(aiarena_store::Error::NoObject { .. }) => Err(format!(
+            "the task is over and its slice is not here: expected as {name} beside the artifacts; either it was not copied, or \
+             its creator did not publish it"
+        )),
+        Err(error) => Err(format!("the published slice {name} cannot be read: {error}")),
+    };
+    match found {
+        Ok(rows) => Some(rows),
+        Err(why) => {
+            findings.push(Kind::Data, "M-1", what, why);
+            None
+        }
+    }
+}
+
+/// Looks also at slices on which nothing was evaluated, since nobody submitted or the task ended early.
+fn check_unused(with: &Rescore, task: &Task, at: At, findings: &mut Findings) {
+    let epochs = task.first_epoch..task.first_epoch.saturating_add(task.params.epochs);
+    let used = |epoch: &u32| flights(task).any(|flight| flight.epoch == *epoch);
+    for epoch in epochs.filter(|epoch| !used(epoch)) {
+        drop(slice(with, task, epoch, at, findings));
+    }
 }
 
 /// Settled epochs, and the one in flight once no tally can be replaced any more.
@@ -58,12 +138,18 @@ fn flights(task: &Task) -> impl Iterator<Item = &Flight> {
 }
 
 /// The description that the task's metadata names, if the data are those that it names in turn.
-fn description<'a>(with: &'a Rescore, task: &Task, findings: &mut Findings) -> Option<&'a TaskDescription> {
+///
+/// It is one of those given, or lies among the artifacts, as its creator put it into the stores.
+fn description(with: &Rescore, task: &Task, findings: &mut Findings) -> Option<TaskDescription> {
     let place = Place::default().task(task.number);
     let named = |description: &&TaskDescription| {
         description.digest().is_ok_and(|digest| digest == task.params.metadata)
     };
-    let Some(description) = with.descriptions.iter().find(named) else {
+    let stored = || {
+        let bytes = with.store.get(ContentHash(task.params.metadata.0), LARGEST_DESCRIPTION).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    };
+    let Some(description) = with.descriptions.iter().find(named).cloned().or_else(stored) else {
         let message = format!(
             "it cannot be evaluated again without its description, whose SHA-256 is {}: put it as task.json beside the \
              evaluation data",
@@ -73,9 +159,8 @@ fn description<'a>(with: &'a Rescore, task: &Task, findings: &mut Findings) -> O
         return None;
     };
     if !description.evaluation.is_public() {
-        let message = "its evaluation data are sealed slices, which this audit does not evaluate again";
-        findings.push(Kind::Data, "M-1", place, message);
-        return None;
+        // Its slices are checked one by one, and whoever only evaluates needs no training rows.
+        return Some(description);
     }
     let (expected, found) = (description.data.clone(), with.data.digest_hex());
     let what = "the SHA-256 of the evaluation data";

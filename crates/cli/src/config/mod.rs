@@ -47,6 +47,15 @@ pub struct Config {
     pub operator: Operator,
     /// How a training node's models are made.
     pub train: Training,
+    /// What a creator's daemon seals.
+    pub seal: Seal,
+}
+
+/// What a creator's daemon seals.
+#[derive(Debug, Clone, Default)]
+pub struct Seal {
+    /// Folders of evaluation data, for tasks whose own copy in the folder of the key is gone.
+    pub evaluation: Vec<PathBuf>,
 }
 
 /// How the daemons work.
@@ -121,6 +130,14 @@ struct Sections {
     operator: OperatorSection,
     #[serde(default)]
     train: TrainSection,
+    #[serde(default)]
+    seal: SealSection,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct SealSection {
+    evaluation: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -278,6 +295,7 @@ impl Config {
                 Some(command) => Training::Command(command),
                 None => Training::Builtin { hidden, rows, passes },
             },
+            seal: Seal { evaluation: sections.seal.evaluation.into_iter().map(within).collect() },
             file: file.to_owned(),
             network: Network { chain_id, rpc, confirmations, max_fee: max_fee_gwei },
             contracts: within(sections.contracts.address_book),

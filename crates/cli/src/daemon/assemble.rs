@@ -1,7 +1,7 @@
 //! Puts a daemon together from its configuration.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
@@ -14,13 +14,13 @@ use aiarena_chain::{
     follow::{Follower, MAX_REORG},
     ledger::{Role, Task},
 };
-use aiarena_ml::{Architecture, Dataset, EMBEDDED_DIGEST, MAX_ARTIFACT_BYTES, TrainingConfig};
+use aiarena_ml::{Architecture, Dataset, EMBEDDED_DIGEST, MAX_ARTIFACT_BYTES, Rows, TrainingConfig};
 use aiarena_node::{
-    daemon::{Daemon, Pace},
+    daemon::{Daemon, Pace, SealedTask, Sealer},
     operator::{Duty, Honest, Operator, Remote, Shelves, Trainer},
     salt::Salts,
     sandbox::{self, Sandbox},
-    sealed::EvaluationKind,
+    sealed::EvaluationKey,
     trainers::{BuiltinTrainer, CommandTrainer},
 };
 use aiarena_store::{ContentHash, FolderStore};
@@ -31,7 +31,7 @@ use tracing::{info, warn};
 use crate::{
     config::{Config, Training},
     description::TaskDescription,
-    operator::{deploy::AddressBook, network, stores, wallet},
+    operator::{deploy::AddressBook, evaluation, network, stores, wallet},
 };
 
 /// Largest artifact, in bytes.
@@ -50,32 +50,9 @@ pub(super) async fn daemon(
     stop: Arc<AtomicBool>,
     reloaded: bool,
 ) -> Result<Daemon> {
-    let signer = wallet::unlock(config)?;
-    let deployment = AddressBook::finished(config)?;
+    let Base { signer, deployment, folder, account, follower, pace } = Base::open(config, reloaded).await?;
     let me = signer.address();
-    let folder = config.folder_of_key(me);
-    let journal = open_journal(&folder, config.network.chain_id, me, reloaded).await?;
-    let endpoints = network::endpoints(&config.network, EndpointsConfig::default())?;
-    let rpc = endpoints.rpc_client();
-    rpc.set_poll_interval(config.operator.poll);
-    let policy = FeePolicy { cap: config.network.max_fee.0, ..FeePolicy::default() };
-    let account = Account::with_journal(rpc, signer.clone(), journal, policy).await?;
-    while let Err(error) = account.resume().await {
-        ensure!(
-            error.is_retryable() || matches!(error, ClientError::Rpc { .. }),
-            "cannot finish what was on its way: {error}"
-        );
-        warn!(%error, "cannot finish what was on its way yet; trying again");
-        tokio::time::sleep(RETRY).await;
-    }
-    let follower = read(&endpoints, deployment, &folder).await?;
-
     let shelves = shelves(config, &folder)?;
-    let pace = Pace {
-        poll: config.operator.poll,
-        confirmations: config.network.confirmations.max(MAX_REORG),
-        turn_secs: config.operator.turn_secs,
-    };
     if role == Role::Validator {
         let sandbox = Sandbox::new(sandbox::Limits::default());
         match tokio::task::spawn_blocking(move || sandbox::probe(&sandbox)).await? {
@@ -91,11 +68,7 @@ pub(super) async fn daemon(
         })?;
         check_role(task, me, role)?;
         let description = describe(task, &shelves).await?;
-        ensure!(
-            description.evaluation == EvaluationKind::PublicRows,
-            "the evaluation data of task {number} are sealed, which daemons cannot open yet"
-        );
-        let data = Arc::new(data(config, &description)?);
+        let data = Arc::new(data(config, &description, role)?);
         let duty = match role {
             Role::Node => Duty::Node(trainer(config, &data, &signer, Arc::clone(&stop))?),
             Role::Validator => Duty::Validator {
@@ -105,8 +78,12 @@ pub(super) async fn daemon(
             },
         };
         let salts = Salts::new(&signer, deployment.chain_id, deployment.arena);
-        operators
-            .push((Operator::new(account.clone(), salts, deployment, number, shelves.clone(), duty), data));
+        let mut operator = Operator::new(account.clone(), salts, deployment, number, shelves.clone(), duty);
+        if role == Role::Validator && !description.evaluation.is_public() {
+            let key = EvaluationKey::new(&signer, deployment.chain_id, deployment.arena);
+            operator = operator.with_sealed_data(key, Arc::clone(&stop));
+        }
+        operators.push((operator, data));
         info!(task = number, title = description.title, operator = %me, "taking part");
     }
     ensure!(
@@ -118,6 +95,49 @@ pub(super) async fn daemon(
         daemon.add(operator, data).await?;
     }
     Ok(daemon)
+}
+
+/// What every daemon begins with.
+struct Base {
+    signer: PrivateKeySigner,
+    deployment: Deployment,
+    /// That of the key.
+    folder: PathBuf,
+    account: Account,
+    follower: Follower,
+    pace: Pace,
+}
+
+impl Base {
+    /// Opens the key and its journal, brings to an end what was on its way, and reads the arena's history.
+    async fn open(config: &Config, reloaded: bool) -> Result<Self> {
+        let signer = wallet::unlock(config)?;
+        let deployment = AddressBook::finished(config)?;
+        let me = signer.address();
+        let folder = config.folder_of_key(me);
+        let journal = open_journal(&folder, config.network.chain_id, me, reloaded).await?;
+        let endpoints = network::endpoints(&config.network, EndpointsConfig::default())?;
+        let rpc = endpoints.rpc_client();
+        rpc.set_poll_interval(config.operator.poll);
+        let policy = FeePolicy { cap: config.network.max_fee.0, ..FeePolicy::default() };
+        let account = Account::with_journal(rpc, signer.clone(), journal, policy).await?;
+        while let Err(error) = account.resume().await {
+            ensure!(
+                error.is_retryable() || matches!(error, ClientError::Rpc { .. }),
+                "cannot finish what was on its way: {error}"
+            );
+            warn!(%error, "cannot finish what was on its way yet; trying again");
+            tokio::time::sleep(RETRY).await;
+        }
+        let follower = read(&endpoints, deployment, &folder).await?;
+
+        let pace = Pace {
+            poll: config.operator.poll,
+            confirmations: config.network.confirmations.max(MAX_REORG),
+            turn_secs: config.operator.turn_secs,
+        };
+        Ok(Self { signer, deployment, folder, account, follower, pace })
+    }
 }
 
 /// Opens the journal, once the work of this process' last daemon does not hold it any more.
@@ -216,8 +236,16 @@ async fn describe(task: &Task, shelves: &Shelves) -> Result<TaskDescription> {
     })
 }
 
-/// The data that the description names: those that come with this program, or a folder's.
-pub(crate) fn data(config: &Config, description: &TaskDescription) -> Result<Dataset> {
+/// The data that the description names: those that come with this program, or a folder's. Of a sealed task the training rows.
+pub(crate) fn data(config: &Config, description: &TaskDescription, role: Role) -> Result<Dataset> {
+    if !description.evaluation.is_public() {
+        let evaluation = Rows::new(Vec::new(), Vec::new())?;
+        // Whoever brings models from elsewhere, or only scores, needs no rows here.
+        let none = Rows::new(Vec::new(), Vec::new())?;
+        let needed = role == Role::Node && matches!(config.train, Training::Builtin { .. });
+        let training = if needed { training_rows(config, description)? } else { none };
+        return Ok(Dataset { training, evaluation });
+    }
     let data = match &config.operator.data {
         None if description.data == EMBEDDED_DIGEST => return Ok(Dataset::embedded()),
         None => bail!(
@@ -233,6 +261,62 @@ pub(crate) fn data(config: &Config, description: &TaskDescription) -> Result<Dat
         description.data
     );
     Ok(data)
+}
+
+/// The public part of a sealed task's data.
+fn training_rows(config: &Config, description: &TaskDescription) -> Result<Rows> {
+    let rows = match &config.operator.data {
+        None => Dataset::embedded().training,
+        Some(folder) => Dataset::load_training(folder)
+            .with_context(|| format!("cannot read the training rows in {}", folder.display()))?,
+    };
+    let found = rows.digest_hex();
+    ensure!(
+        found == description.data,
+        "the training rows have the digest {found}, but the task names {}: name the folder of its training rows as data in \
+         [operator] of the configuration",
+        description.data
+    );
+    Ok(rows)
+}
+
+/// A creator's daemon: all tasks of this key whose evaluation data are sealed, or those of them that are configured.
+pub(super) async fn sealer(config: &Config, reloaded: bool) -> Result<Sealer> {
+    let Base { signer, deployment, folder, account, follower, pace } = Base::open(config, reloaded).await?;
+    let me = signer.address();
+    let shelves = shelves(config, &folder)?;
+    let mut sealed = Vec::new();
+    let wanted = &config.operator.tasks;
+    for number in wanted {
+        let task = follower.ledger().tasks.get(number);
+        let task = task.with_context(|| format!("there is no task {number} in this arena"))?;
+        ensure!(task.creator == me, "task {number} was created by {}, not by {me}", task.creator);
+    }
+    let mine = follower.ledger().tasks.values().filter(|task| task.creator == me);
+    for task in mine.filter(|task| wanted.is_empty() || wanted.contains(&task.number)) {
+        let description = describe(task, &shelves).await?;
+        if description.evaluation.is_public() {
+            continue;
+        }
+        let tree = evaluation::find(config, &deployment, &signer, task)?;
+        info!(task = task.number, title = description.title, slices = tree.slices().len(), "sealing");
+        sealed.push(SealedTask { number: task.number, tree });
+    }
+    ensure!(
+        !sealed.is_empty(),
+        "{me} has created no task whose evaluation data are sealed: `aiarena task create` makes one, if its description says \
+         \"evaluation\": \"sealed_slices\""
+    );
+    let Remote { stores, limits } = shelves.remote.context("no store is configured")?;
+    ensure!(
+        stores.stores().iter().any(aiarena_store::Store::is_writable),
+        "none of the stores can be written: name a folder or a bucket as stores in [operator] of the configuration"
+    );
+    let mut sealer = Sealer::new(follower, account, pace, stores, limits);
+    for task in sealed {
+        sealer.add(task)?;
+    }
+    Ok(sealer)
 }
 
 fn trainer(

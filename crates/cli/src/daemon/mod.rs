@@ -1,4 +1,4 @@
-//! `aiarena node`: a training node or a validator that runs for months.
+//! `aiarena node`: a training node, a validator or a creator's daemon that runs for months.
 
 pub(crate) mod assemble;
 mod serve;
@@ -12,6 +12,7 @@ use std::{
 };
 
 use aiarena_chain::ledger::Role;
+use aiarena_node::daemon::{Daemon, DaemonError, Health, Sealer};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -46,13 +47,46 @@ pub enum NodeRole {
     ///
     /// Signals as for `train`.
     Validate,
+    /// Seal each epoch's evaluation data of your tasks to their validators, and publish all of them at the end
+    ///
+    /// For the creator of tasks whose evaluation data are sealed. Signals as for `train`.
+    Seal,
 }
 
-impl NodeRole {
-    fn role(self) -> Role {
+/// A daemon of either kind.
+enum Running {
+    Operator(Box<Daemon>),
+    Creator(Box<Sealer>),
+}
+
+impl Running {
+    async fn assemble(
+        role: NodeRole,
+        config: &Config,
+        stop: Arc<AtomicBool>,
+        reloaded: bool,
+    ) -> Result<Self> {
+        let role = match role {
+            NodeRole::Train => Role::Node,
+            NodeRole::Validate => Role::Validator,
+            NodeRole::Seal => {
+                return Ok(Self::Creator(Box::new(assemble::sealer(config, reloaded).await?)));
+            }
+        };
+        Ok(Self::Operator(Box::new(assemble::daemon(config, role, stop, reloaded).await?)))
+    }
+
+    fn health(&self) -> Arc<Health> {
         match self {
-            Self::Train => Role::Node,
-            Self::Validate => Role::Validator,
+            Self::Operator(daemon) => daemon.health(),
+            Self::Creator(sealer) => sealer.health(),
+        }
+    }
+
+    async fn run(self, stop: watch::Receiver<bool>) -> Result<(), DaemonError> {
+        match self {
+            Self::Operator(daemon) => daemon.run(stop).await,
+            Self::Creator(sealer) => sealer.run(stop).await,
         }
     }
 }
@@ -76,7 +110,7 @@ pub async fn run(args: NodeArgs) -> Result<bool> {
     let recorder = serve::recorder()?;
     let (mut previous, mut reloaded) = (None, false);
     loop {
-        let role = args.role.role();
+        let role = args.role;
         match serve_and_run(&config, role, reloaded, &recorder, &mut signals, file.as_ref()).await {
             Ok(End::Stop) => return Ok(true),
             Ok(End::Broke(error)) => return Err(error),
@@ -99,7 +133,7 @@ pub async fn run(args: NodeArgs) -> Result<bool> {
 /// Runs with one configuration, and serves what is asked about it.
 async fn serve_and_run(
     config: &Config,
-    role: Role,
+    role: NodeRole,
     reloaded: bool,
     recorder: &PrometheusHandle,
     signals: &mut Signals,
@@ -122,7 +156,7 @@ async fn serve_and_run(
 /// Runs with one configuration.
 async fn run_once(
     config: &Config,
-    role: Role,
+    role: NodeRole,
     reloaded: bool,
     watched: &serve::Watched,
     signals: &mut Signals,
@@ -130,7 +164,7 @@ async fn run_once(
 ) -> Result<End> {
     let stop_work = Arc::new(AtomicBool::new(false));
     let daemon = tokio::select! {
-        daemon = assemble::daemon(config, role, Arc::clone(&stop_work), reloaded) => daemon?,
+        daemon = Running::assemble(role, config, Arc::clone(&stop_work), reloaded) => daemon?,
         () = signals.stop() => return Ok(End::Stop),
     };
     watched.set(daemon.health());

@@ -10,6 +10,7 @@ mod date;
 pub(crate) mod deploy;
 mod doctor;
 mod emission;
+pub(crate) mod evaluation;
 mod explain;
 mod keys;
 mod keystore;

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use aiarena_chain::{
     bindings::{Arena, Vault},
+    deploy::Deployment,
     ledger::{Ledger, Phase, Role, Task},
 };
+use aiarena_node::sealed::EvaluationTree;
 use alloy::primitives::U256;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -13,11 +15,12 @@ use serde_json::{Value, json};
 use super::{
     args::{SendArgs, TaskArgs, TaskCommand},
     date::utc,
-    publish, say,
+    evaluation, publish, say,
     send::{Refusal, Step, carry_out},
     session::{Session, Token},
     stake::open,
-    task_params,
+    task_params::{self, NewTask},
+    wallet,
 };
 use crate::{
     config::Config,
@@ -76,7 +79,20 @@ fn write_params(file: &Path) -> Result<bool> {
 }
 
 async fn create(session: Session, file: &Path, flags: &SendArgs) -> Result<bool> {
-    let (description, params) = task_params::read(file, &session.token)?;
+    let NewTask { description, mut params, sealed } = task_params::read(file, &session.token)?;
+    if let Some(rows) = &sealed {
+        let signer = wallet::unlock(&session.config)?;
+        let Deployment { chain_id, arena, .. } = session.deployment;
+        let tree = EvaluationTree::of_creator(&signer, chain_id, arena, rows, params.epochs)?;
+        params.evaluationRoot = tree.root();
+        if !flags.dry_run {
+            let kept = evaluation::keep(&session.config, signer.address(), tree.root(), rows)?;
+            eprintln!(
+                "kept the evaluation data in {}: `aiarena node seal` sends them, so let it run while the task does",
+                kept.display()
+            );
+        }
+    }
     let constants = session.vault().config().call().await.context("cannot read the vault")?;
     let bond: U256 = constants.bond.to();
     let mut steps = session.approval(bond).await?;

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use aiarena_chain::bindings::Arena;
-use aiarena_ml::Dataset;
+use aiarena_ml::{Dataset, Rows};
+use aiarena_node::sealed::EvaluationKind;
 use alloy::primitives::B256;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -40,13 +41,30 @@ enum Ranking {
     RankGeometric { q: String, alpha: String, cutoff: u16 },
 }
 
+/// A task that is to be created.
+pub(super) struct NewTask {
+    pub(super) description: TaskDescription,
+    pub(super) params: Arena::TaskParams,
+    /// The evaluation rows, if nobody else may see them yet; then the root is still to be set, for it needs the key.
+    pub(super) sealed: Option<Rows>,
+}
+
 /// Reads a task's parameters; amounts are in the token.
-pub(super) fn read(path: &Path, token: &Token) -> Result<(TaskDescription, Arena::TaskParams)> {
+pub(super) fn read(path: &Path, token: &Token) -> Result<NewTask> {
     let file: File = read_toml(path)?;
     let folder = folder_of(path);
     let description: TaskDescription = read_json(&folder.join(&file.description))?;
-    let params = build(&file, folder, &description, token).with_context(|| path.display().to_string())?;
-    Ok((description, params))
+    let of_file = || path.display().to_string();
+    let sealed = match description.evaluation {
+        EvaluationKind::PublicRows => None,
+        EvaluationKind::SealedSlices => Some(sealed_rows(&file, folder, &description).with_context(of_file)?),
+    };
+    let root = match &sealed {
+        None => root(&file.evaluation_data, folder).with_context(of_file)?,
+        Some(_) => B256::ZERO,
+    };
+    let params = build(&file, root, &description, token).with_context(of_file)?;
+    Ok(NewTask { description, params, sealed })
 }
 
 /// Reads the description that a task's parameters name.
@@ -55,12 +73,41 @@ pub(super) fn description(path: &Path) -> Result<TaskDescription> {
     read_json(&folder_of(path).join(&file.description))
 }
 
-fn build(
-    file: &File,
-    folder: &Path,
-    description: &TaskDescription,
-    token: &Token,
-) -> Result<Arena::TaskParams> {
+/// The evaluation rows of a sealed task, which must be the creator's own.
+fn sealed_rows(file: &File, folder: &Path, description: &TaskDescription) -> Result<Rows> {
+    let secret = !matches!(file.evaluation_data.as_str(), "public" | "embedded");
+    ensure!(
+        secret,
+        "evaluation_data: everybody has the {} data, and the description says that they are sealed: name a folder of your own",
+        file.evaluation_data
+    );
+    let path = folder.join(&file.evaluation_data);
+    let rows = Dataset::load_evaluation(&path)
+        .with_context(|| format!("cannot load the evaluation data from {}", path.display()))?;
+    ensure!(
+        rows.len() >= file.epochs as usize,
+        "{} evaluation rows are too few for {} epochs: each epoch needs at least one of its own, and should have some hundred",
+        rows.len(),
+        file.epochs
+    );
+    // If it covered the evaluation rows, whoever suspects them could check, and nobody else could check the training rows.
+    if let Ok(all) = Dataset::load(&path) {
+        ensure!(
+            description.data != all.digest_hex(),
+            "the description's data is the digest over all files, of which nodes of a sealed task have only those of the \
+             training rows: it should be {}",
+            all.training.digest_hex()
+        );
+    }
+    ensure!(
+        description.data != aiarena_ml::EMBEDDED_DIGEST,
+        "the description's data is the digest over all embedded data; that of their training rows alone is {}",
+        Dataset::embedded().training.digest_hex()
+    );
+    Ok(rows)
+}
+
+fn build(file: &File, root: B256, description: &TaskDescription, token: &Token) -> Result<Arena::TaskParams> {
     let ratio = |name: &'static str, text: &str| amount::parse_wad(text).context(name);
     let tokens = |name: &'static str, text: &str| amount::parse_u96(text, token.decimals).context(name);
     let (rule, phi, q, alpha, cutoff) = match &file.ranking {
@@ -74,7 +121,7 @@ fn build(
     let loss_cap = file.loss_cap.as_deref().map(|cap| ratio("loss_cap", cap)).transpose()?;
     Ok(Arena::TaskParams {
         metadata: description.digest()?,
-        evaluationRoot: root(&file.evaluation_data, folder)?,
+        evaluationRoot: root,
         minNodeStake: tokens("min_node_stake", &file.min_node_stake)?.to(),
         minValidatorStake: tokens("min_validator_stake", &file.min_validator_stake)?.to(),
         redundancy: file.redundancy,
@@ -114,7 +161,8 @@ pub(super) const TEMPLATE: &str = r#"# What `aiarena task create` fixes for this
 # The file that describes the task: its SHA-256 goes on the chain. Publish it.
 description = "DESCRIPTION"
 # Folder of the evaluation data, whose Merkle root goes on the chain; "embedded" for the data of this program,
-# "public" if anybody has them.
+# "public" if anybody has them. If the description says that the evaluation is "sealed_slices", a folder that only you have:
+# it is cut into one slice per epoch, and `aiarena node seal` sends each to the validators alone.
 evaluation_data = "embedded"
 # How many epochs it runs, from the next one on.
 epochs = 365

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::world::Operator;
 
-const COMMANDS: [&str; 41] = [
+const COMMANDS: [&str; 42] = [
     "init",
     "chain",
     "key",
@@ -46,6 +46,7 @@ const COMMANDS: [&str; 41] = [
     "node",
     "node train",
     "node validate",
+    "node seal",
 ];
 
 #[test]

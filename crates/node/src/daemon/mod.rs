@@ -1,6 +1,7 @@
 //! A process that takes part for months: reads the chain, plans, works and sends, until it is told to stop.
 
 mod metrics;
+mod sealer;
 mod turns;
 
 use std::{
@@ -24,6 +25,7 @@ use tokio::{
 };
 use tracing::{debug, error, info, warn};
 
+pub use self::sealer::{SealedTask, Sealer};
 use self::turns::Turns;
 use crate::{
     operator::{Operator, OperatorError},
@@ -63,6 +65,14 @@ pub enum DaemonError {
     /// Somebody else's task, or none.
     #[error("there is no task {0} in this arena")]
     NoTask(u64),
+    /// The slices are not those whose root the task has.
+    #[error("the evaluation data are not those of task {task}, whose root is {root}")]
+    OtherSlices {
+        /// The task.
+        task: u64,
+        /// Its root.
+        root: alloy::primitives::B256,
+    },
     /// Work on this machine ended in a way that its code does not foresee.
     #[error("the work on task {task} broke off: {why}")]
     Broken {
@@ -202,12 +212,7 @@ impl Daemon {
         if let Err(error) = self.read().await {
             self.health.reading.store(false, Ordering::Relaxed);
             metrics::failed("read");
-            let passes = match &error {
-                DaemonError::Client(_) | DaemonError::Follow(FollowError::Client(_)) => true,
-                DaemonError::Follow(error) => error.is_retryable(),
-                _ => false,
-            };
-            if passes {
+            if passes(&error) {
                 warn!(%error, "cannot read the chain; trying again");
                 return Ok(());
             }
@@ -308,7 +313,7 @@ impl Daemon {
         let Some((Seat::Idle(mut operator), data)) = self.seats.remove(&task) else { return };
         let (ledger, now, rows) = (self.follower.ledger().clone(), self.follower.now(), Arc::clone(&data));
         let work = async move {
-            operator.fetch(&action, &ledger).await;
+            operator.fetch(&action, &ledger, now).await;
             let work = move || {
                 let begun = Instant::now();
                 let result = operator.work(&action, &ledger, now, &rows);
@@ -318,6 +323,15 @@ impl Daemon {
             tokio::task::spawn_blocking(work).await
         };
         self.seats.insert(task, (Seat::Working(tokio::spawn(work)), data));
+    }
+}
+
+/// Whether a failure to read the chain passes by itself.
+fn passes(error: &DaemonError) -> bool {
+    match error {
+        DaemonError::Client(_) | DaemonError::Follow(FollowError::Client(_)) => true,
+        DaemonError::Follow(error) => error.is_retryable(),
+        _ => false,
     }
 }
 

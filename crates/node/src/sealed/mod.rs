@@ -11,9 +11,11 @@
 //! - [`EvaluationKey`]: an operator's key, derived from its signing key.
 //! - [`Slice`], [`split_into_slices`], [`EvaluationTree`]: the creator's data.
 //! - [`Place`], [`seal`], [`open`], [`open_published`]: one slice on its way, and what it is checked against.
-//! - [`who_gets`], [`is_due`], [`is_published`]: when to send what to whom.
+//! - [`who_gets`], [`is_due`], [`is_published`]: when to send what to whom; [`deliveries`] plans by them.
+//! - [`put_everywhere`], [`fetch_slice`]: through stores that nobody has to trust.
 
 mod duty;
+mod exchange;
 mod key;
 mod opening;
 mod slice;
@@ -21,7 +23,8 @@ mod slice;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    duty::{is_due, is_published, who_gets},
+    duty::{Delivered, Delivery, deliveries, is_due, is_published, who_gets, without_key},
+    exchange::{Missing, fetch_slice, put_everywhere},
     key::{EvaluationKey, is_usable},
     opening::{MAX_SEALED_BYTES, Place, open, open_published, published_name, seal, sealed_name},
     slice::{EvaluationTree, Slice, split_into_slices},

@@ -9,7 +9,8 @@ use age::{DecryptError, Decryptor, Encryptor};
 use aiarena_chain::ledger::Task;
 use aiarena_mechanism::evaluation::{slice_leaf, verify};
 use aiarena_ml::Rows;
-use alloy::primitives::B256;
+use aiarena_store::ObjectName;
+use alloy::primitives::{Address, B256};
 
 use super::{EvaluationKey, EvaluationTree, SealedError, Slice, key::recipient};
 
@@ -46,16 +47,21 @@ impl Place {
     }
 }
 
-/// Where a sealed slice is, below the folder or the address that the creator names.
+/// Where a sealed slice is in every store. Chain and arena are in it, so that arenas may share a store.
 #[must_use]
-pub fn sealed_name(task: u64, epoch: u32) -> String {
-    format!("task-{task}/epoch-{epoch}.age")
+pub fn sealed_name(chain_id: u64, arena: Address, task: u64, epoch: u32) -> ObjectName {
+    name(chain_id, arena, task, epoch, "age")
 }
 
 /// Where it is once the task is over.
 #[must_use]
-pub fn published_name(task: u64, epoch: u32) -> String {
-    format!("task-{task}/epoch-{epoch}.slice")
+pub fn published_name(chain_id: u64, arena: Address, task: u64, epoch: u32) -> ObjectName {
+    name(chain_id, arena, task, epoch, "slice")
+}
+
+fn name(chain_id: u64, arena: Address, task: u64, epoch: u32, kind: &str) -> ObjectName {
+    let name = format!("{chain_id}-{arena:#x}/task-{task}/epoch-{epoch}.{kind}");
+    ObjectName::new(name).expect("numbers and an address make a legal name")
 }
 
 impl EvaluationTree {

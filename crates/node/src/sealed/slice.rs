@@ -2,9 +2,13 @@
 
 use aiarena_mechanism::evaluation::{MerkleTree, slice_leaf};
 use aiarena_ml::Rows;
-use alloy::primitives::{B256, Keccak256};
+use alloy::{
+    primitives::{Address, B256, Keccak256, U256, keccak256},
+    signers::local::PrivateKeySigner,
+};
+use zeroize::Zeroizing;
 
-use super::SealedError;
+use super::{MAX_SEALED_BYTES, SealedError};
 
 /// Names the encoding of a slice and its version.
 const MAGIC: &[u8; 14] = b"aiarena slice\x01";
@@ -75,6 +79,21 @@ pub fn split_into_slices(rows: &Rows, epochs: u32, secret: B256) -> Result<Vec<S
     Ok((0..epochs).map(slice).collect())
 }
 
+/// What only the creator knows of its slices: a pseudo-random function of its signing key, the chain, the arena, and the rows
+/// with their number of slices, so that key and rows are all that is needed to make the slices again.
+///
+/// The rows are in it so that what a task published when it was over says nothing of the salts of the next one.
+fn slice_secret(signer: &PrivateKeySigner, chain_id: u64, arena: Address, rows: &Rows, epochs: u32) -> B256 {
+    let mut hasher = Keccak256::new();
+    hasher.update(b"aiarena slices v1");
+    hasher.update(Zeroizing::new(signer.to_bytes().0).as_slice());
+    hasher.update(U256::from(chain_id).to_be_bytes::<32>());
+    hasher.update(arena);
+    hasher.update(epochs.to_be_bytes());
+    hasher.update(keccak256(rows.to_bytes()));
+    hasher.finalize()
+}
+
 fn salt(secret: B256, index: u32) -> B256 {
     let mut hasher = Keccak256::new();
     hasher.update(b"aiarena slice salt v1");
@@ -100,6 +119,29 @@ impl EvaluationTree {
         Ok(Self { slices, tree })
     }
 
+    /// The tree over a creator's rows: always the same for the same key, chain, arena, rows and number of epochs.
+    ///
+    /// # Errors
+    /// [`SealedError::TooFewRows`]; [`SealedError::TooLarge`] if a slice is larger than what validators open.
+    pub fn of_creator(
+        signer: &PrivateKeySigner,
+        chain_id: u64,
+        arena: Address,
+        rows: &Rows,
+        epochs: u32,
+    ) -> Result<Self, SealedError> {
+        let secret = slice_secret(signer, chain_id, arena, rows, epochs);
+        let slices = split_into_slices(rows, epochs, secret)?;
+        // Room for the proof, the recipients and the encryption's own bytes.
+        let limit = MAX_SEALED_BYTES - (2 << 20);
+        for got in slices.iter().map(|slice| slice.to_bytes().len()) {
+            if got > limit {
+                return Err(SealedError::TooLarge { what: "a slice", limit, got });
+            }
+        }
+        Self::new(slices)
+    }
+
     /// What the task's `evaluationRoot` has to be.
     #[must_use]
     pub fn root(&self) -> B256 {
@@ -119,5 +161,40 @@ impl EvaluationTree {
     pub fn slice(&self, index: u32) -> Result<(&Slice, Vec<B256>), SealedError> {
         let proof = self.tree.proof(index as usize)?;
         Ok((&self.slices[index as usize], proof))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aiarena_ml::Dataset;
+
+    use super::*;
+
+    #[test]
+    fn key_and_rows_make_the_same_tree_and_nothing_else_does() {
+        let rows = |count: u32| Dataset::embedded().evaluation.select(&(0..count).collect::<Vec<_>>());
+        let signer = |byte| PrivateKeySigner::from_bytes(&B256::repeat_byte(byte)).unwrap();
+        let root = |byte, chain, arena, count, epochs| {
+            let arena = Address::repeat_byte(arena);
+            EvaluationTree::of_creator(&signer(byte), chain, arena, &rows(count), epochs).unwrap().root()
+        };
+        let first = root(1, 1, 1, 20, 4);
+        assert_eq!(first, root(1, 1, 1, 20, 4));
+        for other in [
+            root(2, 1, 1, 20, 4),
+            root(1, 2, 1, 20, 4),
+            root(1, 1, 2, 20, 4),
+            root(1, 1, 1, 21, 4),
+            root(1, 1, 1, 20, 5),
+        ] {
+            assert_ne!(first, other);
+        }
+        let salt_of = |count| {
+            let made = EvaluationTree::of_creator(&signer(1), 1, Address::ZERO, &rows(count), 4).unwrap();
+            made.slices()[0].salt
+        };
+        assert_ne!(salt_of(20), salt_of(21), "one task's salts say nothing of another's");
+        let few = EvaluationTree::of_creator(&signer(1), 1, Address::ZERO, &rows(3), 4);
+        assert!(matches!(few, Err(SealedError::TooFewRows { rows: 3, epochs: 4 })));
     }
 }

@@ -167,9 +167,10 @@ pub(super) async fn tasks(session: &Session, me: Option<Address>, checks: &mut C
             checks.note("tasks", Verdict::Fail, text);
             continue;
         };
-        validates |= role(session, task, me, epoch, checks) == Some(Role::Validator);
+        let role = role(session, task, me, epoch, checks);
+        validates |= role == Some(Role::Validator);
         if task.last_epoch >= epoch {
-            checks.result("data", data(config, task).await);
+            checks.result("data", data(config, task, role.unwrap_or(Role::Node)).await);
         }
     }
     Ok(validates)
@@ -219,7 +220,7 @@ fn role(
 }
 
 /// Checks that the description is to be had, and that the data here are those that it names.
-async fn data(config: &Config, task: &Task) -> Result<String> {
+async fn data(config: &Config, task: &Task, role: Role) -> Result<String> {
     let number = task.number;
     let bytes = publish::fetch(config, ContentHash(task.params.metadata.0)).await.with_context(|| {
         format!(
@@ -230,13 +231,13 @@ async fn data(config: &Config, task: &Task) -> Result<String> {
     let description: TaskDescription = serde_json::from_slice(&bytes).with_context(|| {
         format!("the description of task {number} is not one that this version understands")
     })?;
-    if !description.evaluation.is_public() {
-        return Ok(format!("task {number} is evaluated on data that are sealed"));
+    if role == Role::Validator && !description.evaluation.is_public() {
+        return Ok(format!("task {number} is evaluated on slices that its creator seals to this key"));
     }
     let config = config.clone();
     let digest = description.data.clone();
     let loaded = tokio::task::spawn_blocking(move || {
-        let data = assemble::data(&config, &description)?;
+        let data = assemble::data(&config, &description, role)?;
         if let Training::Builtin { rows, .. } = &config.train {
             let most = data.training.len();
             ensure!(*rows <= most, "[train] rows is {rows}, and the data have {most}: name fewer");
