@@ -23,7 +23,7 @@ demo: ## Run a whole arena on this machine (needs Rust alone).
 	cargo run --locked --release -- demo
 
 .PHONY: test
-test: needs setup check-fmt lint test-contracts check-abi check-gas bench-gas slither test-rust doc ## Run every check, as CI does.
+test: needs setup check-fmt lint test-contracts check-abi check-gas bench-gas slither halmos test-rust doc ## Run every check, as CI does.
 	@printf '\nAll checks passed.\n'
 
 .PHONY: setup
@@ -93,7 +93,7 @@ slither: setup $(ANALYSERS) ## Analyse the contracts with Slither; contracts/sli
 	@$(STEP) 'static analysis' node contracts/tools/slither.mjs
 
 .PHONY: halmos
-halmos: setup $(ANALYSERS) ## Prove properties of the libraries with Halmos; contracts/symbolic.md says which (takes minutes).
+halmos: setup $(ANALYSERS) ## Prove properties of the libraries with Halmos; contracts/symbolic.md says which (takes two minutes).
 	@$(STEP) 'symbolic proofs' node contracts/tools/halmos.mjs
 
 .PHONY: mutants

@@ -90,6 +90,36 @@ contract LibrariesTest is TestBase {
         assertEq(harness.assignmentCount(1, n, 2 * n + 1, 2 * n + 1), n);
     }
 
+    function test_scores_that_are_legal() public view {
+        assertTrue(harness.isLegal(0));
+        assertTrue(harness.isLegal(1_000_000_000));
+        assertFalse(harness.isLegal(1_000_000_001));
+        assertFalse(harness.isLegal(type(uint32).max - 1));
+        assertTrue(harness.isLegal(type(uint32).max));
+        assertFalse(harness.isLegal(uint256(type(uint32).max) + 1));
+    }
+
+    function test_a_quorum_is_a_third_and_some_weight() public view {
+        assertFalse(harness.hasQuorum(0, 0));
+        assertTrue(harness.hasQuorum(1, 0));
+        assertTrue(harness.hasQuorum(1, 3));
+        assertFalse(harness.hasQuorum(1, 4));
+        assertTrue(harness.hasQuorum(5, 15));
+        assertFalse(harness.hasQuorum(5, 16));
+    }
+
+    function test_a_median_reaches_half_and_what_is_below_does_not() public view {
+        assertTrue(harness.isLowerMedian(0, 0, 1, 1));
+        assertTrue(harness.isLowerMedian(1_000_000_000, 0, 1, 1));
+        assertFalse(harness.isLowerMedian(1_000_000_001, 0, 1, 1));
+        assertTrue(harness.isLowerMedian(5, 0, 1, 2));
+        assertFalse(harness.isLowerMedian(5, 1, 2, 2));
+        assertFalse(harness.isLowerMedian(5, 0, 1, 3));
+        assertTrue(harness.isLowerMedian(5, 1, 2, 3));
+        assertFalse(harness.isLowerMedian(5, 2, 3, 3));
+        assertFalse(harness.isLowerMedian(5, 0, 0, 0));
+    }
+
     function test_emission_decays_by_periods() public view {
         uint256 half = 0.5e18;
         assertEq(harness.emission(1000, half, 10, 0), 0);

@@ -4,9 +4,13 @@
 //
 //   node tools/mutants.mjs              all mutants, for hours
 //   N=100 SEED=1 node tools/mutants.mjs a sample; a larger N with the same seed goes on where the smaller one ended
+//   FILES=Slashing,Vault N=100 node …   only of these files, one after the other; N is of each
+//   JOB=2 FILES=… node …                beside another run, in a tree of its own
+//   REPORT=1 node tools/mutants.mjs     only what is known already
 //
-// Results are kept in cache/mutants/results.jsonl, so that an interrupted run goes on. Exit code 1 if less than 90 % of
-// the mutants were killed, or if mutants.md does not explain exactly those that survived.
+// Results are kept in cache/mutants/results.jsonl as they come, so that an interrupted run goes on. Each of them holds the
+// digest of the source that was changed. Exit code 1 if less than 90 % of the mutants of a file with at least ten were killed,
+// or if mutants.md does not explain exactly those that survived.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
@@ -17,13 +21,17 @@ import { apply, compile, mutants } from './mutations.mjs';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const at = (...parts) => path.join(root, ...parts);
-const tree = (...parts) => at('cache', 'mutants', 'contracts', ...parts);
+const tree = (...parts) => at('cache', 'mutants', `contracts${process.env.JOB ?? ''}`, ...parts);
 const RESULTS = at('cache', 'mutants', 'results.jsonl');
 const LEAST_RATE = 0.9;
+// Of fewer mutants one survivor is too much, and says too little.
+const LEAST_COUNT = 10;
 const TIMEOUT_MS = 900_000;
 
 const libraries = fs.readdirSync(at('src', 'libraries')).sort().map((name) => `src/libraries/${name}`);
 const FILES = ['src/Vault.sol', ...libraries];
+const CHOSEN = process.env.FILES?.split(',').map((name) => FILES.find((file) => path.basename(file, '.sol') === name));
+if (CHOSEN?.includes(undefined)) throw new Error(`FILES are some of ${FILES.map((file) => path.basename(file, '.sol')).join(',')}`);
 
 // The stages of a mutant, the fastest first. The first two have builds of their own, without the arena: it takes longest.
 const build = (name) => ({ FOUNDRY_OUT: `cache/${name}/out`, FOUNDRY_CACHE_PATH: `cache/${name}` });
@@ -112,9 +120,11 @@ function isUnchanged(file, source) {
 
 /** `killed`, `survived`, `invalid` (it does not compile) or `same` (its bytecode is that of the source). */
 function judge(mutant, source) {
-  fs.writeFileSync(tree(mutant.file), apply(source, mutant));
   try {
     for (const stage of stagesOf(mutant.file)) {
+      fs.writeFileSync(tree(mutant.file), source);
+      demandPasses(stage);
+      fs.writeFileSync(tree(mutant.file), apply(source, mutant));
       const { failed, invalid } = test(stage);
       if (invalid) return { verdict: 'invalid' };
       if (failed !== undefined) return { verdict: 'killed', by: failed };
@@ -123,6 +133,15 @@ function judge(mutant, source) {
   } finally {
     fs.writeFileSync(tree(mutant.file), source);
   }
+}
+
+/** A stage counts if the source as it is passes it. That is looked at when the first mutant comes to it. */
+const passed = new Set();
+function demandPasses(stage) {
+  if (passed.has(stage)) return;
+  const { failed, invalid } = test(stage);
+  if (failed !== undefined || invalid) throw new Error(`the source as it is fails: ${failed ?? 'it does not compile'}`);
+  passed.add(stage);
 }
 
 /** What is known already. A killed mutant stays killed while its file is the same, a survivor while the tests are too. */
@@ -174,30 +193,31 @@ for (const mutant of all) {
   mutant.key = count === 1 ? nameOf(mutant) : `${nameOf(mutant)} #${count}`;
 }
 const order = new Map(all.map((mutant) => [mutant, digest(seed, mutant.key)]));
-const queue = [...all].sort((a, b) => (order.get(a) < order.get(b) ? -1 : 1));
+const shuffled = [...all].sort((a, b) => (order.get(a) < order.get(b) ? -1 : 1));
+const queues = CHOSEN?.map((chosen) => shuffled.filter(({ file }) => file === chosen)) ?? [shuffled];
 
 const known = knownResults(sourceDigests, tests);
 const counted = [];
-let unchangedPass = false;
-for (const mutant of queue) {
-  if (counted.length >= wanted) break;
-  let result = known.get(mutant.key);
-  if (result === undefined) {
-    if (!unchangedPass) {
-      for (const stage of [HARNESS, VAULT, REST, HISTORY]) {
-        const { failed, invalid } = test(stage);
-        if (failed !== undefined || invalid) throw new Error(`the source as it is fails: ${failed ?? 'it does not compile'}`);
-      }
-      unchangedPass = true;
-    }
-    const started = Date.now();
-    result = { key: mutant.key, file: mutant.file, line: mutant.line, ...judge(mutant, sources.get(mutant.file)) };
-    result.seconds = Math.round((Date.now() - started) / 1000);
-    Object.assign(result, { source: sourceDigests.get(mutant.file), tests });
-    fs.appendFileSync(RESULTS, `${JSON.stringify(result)}\n`);
-    console.log(`${counted.length + 1}: ${result.verdict} in ${result.seconds} s${result.by ? ` by ${result.by}` : ''}: ${mutant.file}:${mutant.line} ${mutant.key}`);
+for (const queue of queues) judgeAll(queue);
+
+/** Judges as many of a queue as are wanted; those that do not compile or are no change are not counted. */
+function judgeAll(queue) {
+  const enough = counted.length + wanted;
+  for (const mutant of queue) {
+    if (counted.length >= enough) return;
+    const result = known.get(mutant.key) ?? (process.env.REPORT ? undefined : judgeNew(mutant));
+    if (result?.verdict === 'killed' || result?.verdict === 'survived') counted.push(result);
   }
-  if (result.verdict === 'killed' || result.verdict === 'survived') counted.push(result);
+}
+
+function judgeNew(mutant) {
+  const started = Date.now();
+  const result = { key: mutant.key, file: mutant.file, line: mutant.line, ...judge(mutant, sources.get(mutant.file)) };
+  result.seconds = Math.round((Date.now() - started) / 1000);
+  Object.assign(result, { source: sourceDigests.get(mutant.file), tests });
+  fs.appendFileSync(RESULTS, `${JSON.stringify(result)}\n`);
+  console.log(`${counted.length + 1}: ${result.verdict} in ${result.seconds} s${result.by ? ` by ${result.by}` : ''}: ${mutant.file}:${mutant.line} ${mutant.key}`);
+  return result;
 }
 
 // ------------------------------------------------------------------ the report
@@ -208,7 +228,7 @@ for (const file of [...FILES, undefined]) {
   const own = counted.filter((result) => file === undefined || result.file === file);
   if (own.length === 0) continue;
   const killed = own.filter((result) => result.verdict === 'killed').length;
-  if (file === undefined) poor = killed / own.length < LEAST_RATE;
+  if ((file === undefined || own.length >= LEAST_COUNT) && killed / own.length < LEAST_RATE) poor = true;
   console.log(`${(file ?? 'all').padEnd(32)} ${String(killed).padStart(4)} of ${String(own.length).padStart(4)} killed, ${((100 * killed) / own.length).toFixed(1)} %`);
 }
 

@@ -15,12 +15,14 @@ use std::{
 use aiarena_chain::ledger::Task;
 use aiarena_ml::{Architecture, Dataset, MAX_ARTIFACT_BYTES, Model, TrainingConfig, train};
 use nix::{
-    sys::signal::{Signal, killpg},
+    sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
 
 use crate::operator::Trainer;
 
+/// The variable that tells a command where to write.
+const OUTPUT: &str = "AIARENA_OUTPUT";
 /// Time between two looks at a command that runs.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a command that is told to end may take before it is killed.
@@ -112,7 +114,7 @@ impl CommandTrainer {
             .env("AIARENA_TASK", task.to_string())
             .env("AIARENA_EPOCH", epoch.to_string())
             .env("AIARENA_SECONDS_LEFT", limit.as_secs().to_string())
-            .env("AIARENA_OUTPUT", output)
+            .env(OUTPUT, output)
             .stdin(Stdio::null())
             .stdout(std::io::stderr())
             // A group of its own, so that its own children end with it.
@@ -123,16 +125,15 @@ impl CommandTrainer {
     }
 }
 
-/// The folder in which a task's command writes, and who the command is.
+/// The folder in which a task's command writes.
 struct Desk(PathBuf);
 
 impl Desk {
     /// Ends what is left of a command before, and begins with an empty folder.
     fn clear(scratch: &Path, task: u64) -> io::Result<Self> {
         // Commands run elsewhere.
-        let scratch = std::path::absolute(scratch)?;
-        let desk = Self(scratch.join(format!("task-{task}")));
-        desk.end_orphan();
+        let desk = Self(std::path::absolute(scratch)?.join(format!("task-{task}")));
+        desk.end_orphans();
         match fs::remove_dir_all(&desk.0) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -141,22 +142,22 @@ impl Desk {
         Ok(desk)
     }
 
-    fn remember(&self, command: &Child) -> io::Result<()> {
-        let begun = begun(command.id()).unwrap_or_default();
-        fs::write(self.0.join("process"), format!("{} {begun}", command.id()))
+    fn output(&self) -> PathBuf {
+        self.0.join("artifact")
     }
 
-    /// Ends the command of a process that was killed: two would work for the same submission.
-    fn end_orphan(&self) {
-        let Ok(text) = fs::read_to_string(self.0.join("process")) else { return };
-        let Some((id, since)) = text.split_once(' ') else { return };
-        // Its number may be another process' by now, which did not begin at the same time.
-        let Some(id) = id.parse().ok().filter(|id| begun(*id).is_some_and(|begun| begun == since)) else {
-            return;
-        };
-        tracing::warn!(process = id, "ending the training command of a daemon that was killed");
-        if let Ok(group) = i32::try_from(id) {
-            let _gone = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    /// Ends the command of a daemon that was killed, with all that it started: two would work for the same submission. They are
+    /// known by the file that they were told to write; where there is no `/proc`, nobody knows them.
+    fn end_orphans(&self) {
+        let mark = [OUTPUT.as_bytes(), b"=", self.output().as_os_str().as_encoded_bytes()].concat();
+        for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let Some(id) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            let Ok(environment) = fs::read(process.path().join("environ")) else { continue };
+            if environment.split(|byte| *byte == 0).any(|variable| variable == mark) {
+                tracing::warn!(process = id, "ending the training command of a daemon that was killed");
+                // It may have ended by itself.
+                let _gone = kill(Pid::from_raw(id), Signal::SIGKILL);
+            }
         }
     }
 }
@@ -166,14 +167,6 @@ impl Drop for Desk {
         // What cannot be removed now is removed before the next command.
         let _left = fs::remove_dir_all(&self.0);
     }
-}
-
-/// When a process began, as Linux tells it; `None` if there is no such process, or nobody tells.
-fn begun(process: u32) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name of the program, in parentheses, may hold anything; the start is the 20th field after it.
-    let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_whitespace().nth(19).map(str::to_owned)
 }
 
 /// A command that ends when this is dropped.
@@ -221,10 +214,8 @@ impl Trainer for CommandTrainer {
         let limit = time_left / 10 * 9;
         let desk = Desk::clear(&self.scratch, task.number)
             .map_err(|error| format!("cannot write into {}: {error}", self.scratch.display()))?;
-        let output = desk.0.join("artifact");
+        let output = desk.output();
         let mut running = self.start(epoch, task.number, limit, &output)?;
-        desk.remember(&running.0)
-            .map_err(|error| format!("cannot write into {}: {error}", desk.0.display()))?;
         match running.wait(limit, &self.stop).map_err(|error| error.to_string())? {
             Some(status) if status.success() => {}
             Some(status) => return Err(format!("the command ended with {status}")),

@@ -49,8 +49,9 @@ impl FeePolicy {
         within(self.ordinary_cap(), max_fee, priority_fee)
     }
 
-    /// The most from which an eighth more is still within the cap.
-    fn ordinary_cap(&self) -> u128 {
+    /// The most that is offered for a transaction which is not given up: an eighth more is still within the cap.
+    #[must_use]
+    pub fn ordinary_cap(&self) -> u128 {
         self.cap.saturating_sub(1) / 9 * 8
     }
 

@@ -30,15 +30,19 @@ use self::{
     journal::{Attempt, Entry, Intent, Mined, State},
     offer::{Offer, Untaken, offer_of},
 };
-use crate::client::{ClientError, Sent};
+use crate::{
+    client::{ClientError, Sent},
+    follow::MAX_REORG,
+};
 
 /// Most gas of one transaction on a chain with EIP-7825.
 const MOST_GAS: u64 = 16_777_216;
 /// Gas of a transfer of nothing, which takes the place of a transaction that came too late.
 const CANCEL_GAS: u64 = 21_000;
-/// Blocks on top of another transaction with our nonce after which ours is signed again with the next one.
+/// Blocks on top of another transaction with our nonce after which one with a deadline is signed again with the next one. Others
+/// wait for as many as any reorganisation undoes.
 const SETTLED: u64 = 8;
-/// The widest gap below a nonce that is filled.
+/// The widest gap below a nonce that is filled; nobody will ever mine what is above a wider one.
 const WIDEST_GAP: u64 = 1_000;
 /// How many nonces of a gap are filled before the next look.
 const FILLED_AT_ONCE: u64 = 16;
@@ -227,6 +231,10 @@ impl Account {
                 None => journal.intend(intent).await?,
                 Some(found) => match found.mined.filter(|mined| mined.success) {
                     Some(mined) => return outcome(&found.intent.action, &mined),
+                    // It was refused, and something else has its nonce by now.
+                    None if found.state == State::Dropped && self.is_overtaken(&found).await? => {
+                        journal.intend(intent).await?
+                    }
                     None => {
                         journal.set_state(found.id, State::Signed).await?;
                         found
@@ -284,12 +292,7 @@ impl Account {
             if let Some(mined) = self.wait(entry, offer).await? {
                 return self.finish(entry, mined).await;
             }
-            // Another transaction has the nonce for good: none of the attempts can be mined any more.
-            warn!(
-                action = entry.intent.action,
-                nonce = entry.nonce,
-                "the key was used elsewhere; signing again"
-            );
+            warn!(action = entry.intent.action, nonce = entry.nonce, "its nonce is of no use; signing again");
             entry.attempts.clear();
             entry.nonce = None;
             self.set_state(entry, State::Intended).await?;
@@ -408,7 +411,8 @@ impl Account {
         }
     }
 
-    /// Waits until an attempt is mined, and raises the fee meanwhile. `None`: another transaction has used the nonce.
+    /// Waits until an attempt is mined, and raises the fee meanwhile. `None`: none of them ever will be, since another
+    /// transaction has used the nonce, or it is out of reach.
     async fn wait(&self, entry: &mut Entry, offer: Offer) -> Result<Option<Mined>, ClientError> {
         let policy = self.inner.policy;
         let poll = self.provider().client().poll_interval();
@@ -444,14 +448,23 @@ impl Account {
                 // An endpoint may know the nonce before it knows the receipt, and what took the nonce may be undone.
                 let on_top =
                     self.newest().await.zip(block).map(|(newest, block)| newest.saturating_sub(block));
-                if on_top >= Some(SETTLED) || since.elapsed() >= policy.patience {
+                let depth = if entry.intent.deadline.is_some() { SETTLED } else { MAX_REORG };
+                if on_top >= Some(depth) || since.elapsed() >= policy.patience {
                     return Ok(None);
                 }
             }
             if raised.elapsed() >= policy.raise_after && overtaken.is_none() {
                 raised = Instant::now();
-                if let Some(used) = gap {
-                    filled = self.fill(entry, used, filled).await?;
+                match gap {
+                    Some(used) if nonce - used > WIDEST_GAP => {
+                        warn!(
+                            action = entry.intent.action,
+                            nonce, used, "an endpoint counted wrongly; signing again"
+                        );
+                        return Ok(None);
+                    }
+                    Some(used) => filled = self.fill(entry, used, filled).await?,
+                    None => {}
                 }
                 match self.raise(entry, false).await {
                     Ok(offer) => untaken.add(offer),
@@ -493,10 +506,6 @@ impl Account {
     async fn fill(&self, entry: &Entry, used: u64, last: Option<Fees>) -> Result<Option<Fees>, ClientError> {
         let Inner { provider, policy, .. } = &*self.inner;
         let (action, nonce) = (&entry.intent.action, entry.nonce.unwrap_or_default());
-        if nonce - used > WIDEST_GAP {
-            let what = format!("it counted {nonce} transactions of the account, and now {used}");
-            return Err(ClientError::Answer { action: action.clone(), what });
-        }
         let undone = match self.journal() {
             Some(journal) => journal.entries(State::Mined).await?,
             None => Vec::new(),
@@ -523,6 +532,11 @@ impl Account {
             }
         }
         Ok(Some(fees))
+    }
+
+    async fn is_overtaken(&self, entry: &Entry) -> Result<bool, ClientError> {
+        let nonce = entry.nonce.unwrap_or_default();
+        Ok(matches!(self.look(entry).await?, Sight::Unmined { used } if used > nonce))
     }
 
     async fn find_receipt(&self, entry: &Entry) -> Result<Option<Mined>, ClientError> {

@@ -38,6 +38,8 @@ pub(super) enum Trouble {
     /// It is of another chain.
     WrongChain(u64),
     /// It limits us, and may have said for how long.
+    Limited { what: String, retry_after: Option<Duration> },
+    /// It has a problem, perhaps behind a gateway that handed on what was asked.
     Busy { what: String, retry_after: Option<Duration> },
     /// It did not answer, or not in JSON-RPC. What comes back after that may be another node.
     Broken(String),
@@ -45,11 +47,21 @@ pub(super) enum Trouble {
     Absent(String),
 }
 
+impl Trouble {
+    /// Whether a transaction that it was given may be on its way all the same.
+    pub(super) fn may_have_taken(&self) -> bool {
+        matches!(self, Self::Busy { .. } | Self::Broken(_))
+    }
+}
+
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WrongChain(found) => write!(f, "it is of chain {found}"),
-            Self::Busy { what, .. } | Self::Broken(what) | Self::Absent(what) => f.write_str(what),
+            Self::Limited { what, .. }
+            | Self::Busy { what, .. }
+            | Self::Broken(what)
+            | Self::Absent(what) => f.write_str(what),
         }
     }
 }
@@ -283,7 +295,10 @@ impl Endpoint {
             }
             body.extend_from_slice(&chunk);
         }
-        if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(Trouble::Limited { what: format!("HTTP status {status}"), retry_after });
+        }
+        if status.is_server_error() {
             return Err(Trouble::Busy { what: format!("HTTP status {status}"), retry_after });
         }
         let answer = parse(packet, &body);
@@ -311,7 +326,9 @@ impl Endpoint {
         state.last_error = Some(trouble.to_string());
         let pause = FIRST_PAUSE * 2_u32.saturating_pow(state.failures_in_a_row.saturating_sub(1).min(12));
         let asked = match &trouble {
-            Trouble::Busy { retry_after, .. } => retry_after.unwrap_or_default(),
+            Trouble::Limited { retry_after, .. } | Trouble::Busy { retry_after, .. } => {
+                retry_after.unwrap_or_default()
+            }
             _ => Duration::ZERO,
         };
         state.not_before = Instant::now() + pause.max(asked).min(config.max_pause);

@@ -352,7 +352,7 @@ impl Endpoints {
         let raw = verdict::raw_transaction(&packet);
         let latest = raw.is_none() && verdict::reads_latest(&packet);
         let started = Instant::now();
-        let mut last = None;
+        let (mut last, mut doubt) = (None, None);
         loop {
             if latest {
                 self.refresh_heads().await;
@@ -368,7 +368,7 @@ impl Endpoints {
                     group.push(next);
                 }
                 let answer = match &raw {
-                    Some(raw) => self.broadcast(&group, &packet, raw).await,
+                    Some(raw) => self.broadcast(&group, &packet, raw, &mut doubt).await,
                     None => self.attempt(first, &packet).await.map_err(|trouble| (first, trouble)),
                 };
                 match answer {
@@ -388,11 +388,14 @@ impl Endpoints {
     }
 
     /// Sends a transaction to all of a group; answers as soon as one accepts it, and lets the others finish.
+    ///
+    /// - `doubt`: an endpoint that was asked, now or before, and may have taken it although it did not say so.
     async fn broadcast(
         &self,
         group: &[usize],
         packet: &RequestPacket,
         raw: &[u8],
+        doubt: &mut Option<(usize, Trouble)>,
     ) -> Result<Answer, (usize, Trouble)> {
         let hash = keccak256(raw);
         let mut sent = JoinSet::new();
@@ -407,6 +410,9 @@ impl Endpoints {
             let answer = match answer {
                 Ok(answer) => answer,
                 Err(trouble) => {
+                    if trouble.may_have_taken() {
+                        *doubt = Some((index, trouble.clone()));
+                    }
                     failed = Some((index, trouble));
                     continue;
                 }
@@ -432,12 +438,12 @@ impl Endpoints {
             }
         }
         match (refused, failed) {
-            // One that was asked and did not answer may have taken it, so that the others' refusal must not be taken for the
-            // last word; one that is not there must not hide it.
-            (Some(refused), Some((index, Trouble::Broken(what)))) => {
+            // The others' refusal must not be taken for the last word then; one that is not there must not hide it.
+            (Some(refused), failed) if let Some((index, trouble)) = doubt.as_ref() => {
+                let _also = failed;
                 let why = refused.packet.first_error_message().unwrap_or_default();
-                let what = format!("{what}, so that it may have a transaction that others refuse: {why}");
-                Err((index, Trouble::Broken(what)))
+                let what = format!("{trouble}, so that it may have a transaction that others refuse: {why}");
+                Err((*index, Trouble::Broken(what)))
             }
             (Some(refused), _) => Ok(refused),
             (None, failed) => {

@@ -221,12 +221,21 @@ async fn transactions_go_to_several() {
     let error = both.provider().send_raw_transaction(&bad).await.unwrap_err();
     assert!(error.is_error_resp(), "{error}");
     // It is not the last word if another one was asked and says nothing: it may have taken it.
+    for silent in [Fault::Hang, Fault::Status(502, None)] {
+        let (first, second, both) = two(&stage, Fault::Stale(0)).await;
+        both.probe().await;
+        second.always(Fault::Refuse(-32000, "insufficient funds"));
+        first.always(silent.clone());
+        let error = both.provider().send_raw_transaction(&raw(0).await).await.unwrap_err();
+        assert!(!error.is_error_resp(), "{silent:?}: {error}");
+    }
+    // Whoever says that it is asked too often took nothing.
     let (first, second, both) = two(&stage, Fault::Stale(0)).await;
     both.probe().await;
     second.always(Fault::Refuse(-32000, "insufficient funds"));
-    first.always(Fault::Hang);
+    first.always(Fault::Status(429, None));
     let error = both.provider().send_raw_transaction(&raw(0).await).await.unwrap_err();
-    assert!(!error.is_error_resp(), "{error}");
+    assert!(error.is_error_resp(), "{error}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod daemon;
 
 use std::{path::Path, process::Command};
 
+use aiarena_chain::account::FeePolicy;
 use aiarena_ml::MAX_ARTIFACT_BYTES;
 use aiarena_store::FolderStore;
 use alloy::{
@@ -245,9 +246,12 @@ async fn balances(session: &Session, checks: &mut Checks) -> Result<()> {
         checks.note("coins", Verdict::Ok, held);
     }
     let cap = session.config.network.max_fee;
-    let price = crate::config::Gwei(price);
-    if price > cap {
-        let text = format!("gas costs {price}, more than max_fee_gwei allows ({cap}): wait, or raise it");
+    let most = FeePolicy { cap: cap.0, ..FeePolicy::default() }.ordinary_cap();
+    if price > most {
+        let (price, most) = (crate::config::Gwei(price), crate::config::Gwei(most));
+        let text = format!(
+            "gas costs {price}, more than the {most} that max_fee_gwei = {cap} allows: wait, or raise it"
+        );
         checks.note("gas", Verdict::Warn, text);
     }
     let (tokens, allowance) = session.purse(session.me).await?;

@@ -1,0 +1,56 @@
+//! A task of 2 000 nodes and 1 000 validators, played on the embedded chain with the committed bytecode: everybody submits, all
+//! that is owed is scored and revealed, and somebody settles in batches of which each fits into a transaction of 2^24 gas. Who
+//! is paid what is equal to `mechanism`, to the unit. Two epochs, because the first one writes words that the later ones rewrite.
+
+#![expect(clippy::unwrap_used, reason = "what fails in the helpers of a test fails the test")]
+#![expect(clippy::print_stdout, reason = "what the epochs cost is printed for whoever asks")]
+
+mod task;
+
+use self::task::{EPOCHS, Large, NODES, Step, VALIDATORS};
+
+/// What a block of Base holds, and what a unit of gas costs there at 0.005 gwei, in wei.
+const BLOCK: u64 = 400_000_000;
+const WEI_PER_GAS: u64 = 5_000_000;
+/// 2^24: what Base takes in one transaction (EIP-7825).
+const TRANSACTION: u64 = 1 << 24;
+
+#[tokio::test]
+async fn a_task_of_2000_nodes_and_1000_validators_is_settled_in_batches() {
+    let mut large = Large::build().await;
+    for epoch in 1..=EPOCHS {
+        let steps = large.epoch().await;
+        print(epoch, &steps);
+        assert!(
+            steps.iter().all(|step| step.most < TRANSACTION),
+            "epoch {epoch}: a transaction is too large"
+        );
+    }
+    large.claim_all().await;
+}
+
+fn print(epoch: u32, steps: &[Step]) {
+    println!("epoch {epoch}: {NODES} nodes, {VALIDATORS} validators");
+    println!("{:<20}{:>13}{:>15}{:>13}", "", "transactions", "gas", "dearest");
+    for step in steps {
+        println!("{:<20}{:>13}{:>15}{:>13}", step.name, step.transactions, step.gas, step.most);
+    }
+    let settlement = ["tally", "rank", "payNodes", "weigh", "payValidators"];
+    print_sum("settlement", steps.iter().filter(|step| settlement.contains(&step.name)));
+    let gas = print_sum("together", steps.iter());
+    let thousandths = gas * 1_000 / BLOCK;
+    let micro_ether = gas * WEI_PER_GAS / 1_000_000_000_000;
+    println!(
+        "{}.{:03} blocks of {BLOCK} gas, {micro_ether} millionths of an ether",
+        thousandths / 1_000,
+        thousandths % 1_000
+    );
+}
+
+fn print_sum<'a>(name: &str, steps: impl Iterator<Item = &'a Step> + Clone) -> u64 {
+    let gas = steps.clone().map(|step| step.gas).sum();
+    let transactions: usize = steps.clone().map(|step| step.transactions).sum();
+    let most = steps.map(|step| step.most).max().unwrap();
+    println!("{name:<20}{transactions:>13}{gas:>15}{most:>13}");
+    gas
+}
