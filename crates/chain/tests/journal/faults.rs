@@ -104,11 +104,14 @@ impl tower::Service<RequestPacket> for Faulty {
 /// What an endpoint answers itself: a result as JSON, or a refusal in its own words.
 pub(crate) type Answer = Result<&'static str, &'static str>;
 
+/// Which answer, if it is the endpoint's own.
+type Answers = dyn Fn(&SerializedRequest) -> Option<Answer> + Send + Sync;
+
 /// A transport to an endpoint that answers some requests by itself, and hands the others on.
 #[derive(Clone)]
-pub(crate) struct Own {
-    pub(crate) inner: BoxTransport,
-    pub(crate) answer: Arc<dyn Fn(&SerializedRequest) -> Option<Answer> + Send + Sync>,
+struct Own {
+    inner: BoxTransport,
+    answer: Arc<Answers>,
 }
 
 /// A client of a chain through an endpoint that answers some requests by itself.
