@@ -27,6 +27,7 @@ use aiarena_node::sealed::{
 };
 use aiarena_store::{ContentHash, FolderStore};
 use alloy::{
+    primitives::Address,
     providers::{Provider, ProviderBuilder},
     signers::local::PrivateKeySigner,
 };
@@ -278,7 +279,8 @@ fn check_scores(
             assert_eq!((tally.scored, tally.consensus), (true, expected), "epoch {epoch}, {}", entry.node);
         }
         for (i, validator) in validators.iter().enumerate() {
-            let reveal = flight.reveals.get(&validator.address().parse().unwrap());
+            let address: Address = validator.address().parse().unwrap();
+            let reveal = flight.reveals.get(&address);
             let reveal = reveal.unwrap_or_else(|| panic!("epoch {epoch}, {i}:\n{}", validator.logs()));
             let abstained = reveal.scores.iter().all(|score| *score == abstention);
             assert_eq!(abstained, (epoch, i) == (1, 1), "epoch {epoch}, {i}:\n{}", validator.logs());
