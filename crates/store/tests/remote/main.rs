@@ -7,6 +7,7 @@
 )]
 
 mod disk;
+mod named;
 mod resume;
 mod s3;
 mod server;

@@ -17,14 +17,14 @@ use crate::{Cache, MAX_SIZE, artifact, blamed, limits, on_this_machine};
 const SECRET: &str = "secret-of-the-test";
 
 /// A service with one bucket, gone when dropped.
-struct Service {
+pub(crate) struct Service {
     folder: TempDir,
     endpoint: String,
     task: JoinHandle<()>,
 }
 
 impl Service {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("bucket")).unwrap();
         let mut builder = S3ServiceBuilder::new(FileSystem::new(folder.path()).unwrap());
@@ -58,7 +58,7 @@ impl Service {
         Settings { s3, ..on_this_machine() }
     }
 
-    fn stores(&self, url: &str) -> Stores {
+    pub(crate) fn stores(&self, url: &str) -> Stores {
         Stores::open([url], &self.settings()).unwrap()
     }
 
