@@ -4,13 +4,13 @@
 
 use aiarena_chain::{
     deploy::Schedule,
-    ledger::{Clock, Constants, Ledger, Phase, Pool, Role, Task, TaskParams},
+    ledger::{Clock, Constants, Flight, Ledger, Outcome, Phase, Pool, Role, Task, TaskParams},
 };
 use aiarena_mechanism::{ranking::RankingRule, settle::Task as Rules};
 use aiarena_ml::{Dataset, Rows};
 use aiarena_node::sealed::{
-    EvaluationKey, EvaluationTree, MAX_SEALED_BYTES, Place, SealedError, is_due, is_published, open,
-    open_published, seal, split_into_slices, who_gets,
+    Delivered, Delivery, EvaluationKey, EvaluationTree, MAX_SEALED_BYTES, Place, SealedError, deliveries,
+    is_due, is_published, open, open_published, seal, split_into_slices, who_gets, without_key,
 };
 use alloy::{
     primitives::{Address, B256, U256},
@@ -146,6 +146,53 @@ fn only_validators_whose_stake_counts_get_a_slice() {
     assert_eq!(Place::of(&task, 2), None);
     assert_eq!(Place::of(&task, 7).map(|place| place.index), Some(4));
     assert_eq!(Place::of(&task, 8), None);
+}
+
+#[test]
+fn a_creator_seals_while_it_is_of_use_and_publishes_at_the_end() {
+    let mut ledger = Ledger::new(CLOCK, CONSTANTS);
+    let mut task = task(B256::ZERO);
+    for byte in [1, 2] {
+        let mut pool = Pool::new(Role::Validator);
+        pool.stakes.set(1, (U256::from(10), U256::ZERO));
+        task.pools.insert(Address::repeat_byte(byte), pool);
+    }
+    ledger.keys.insert(Address::repeat_byte(1), key(1).public());
+    assert_eq!(without_key(&ledger, &task, 4), [Address::repeat_byte(2)]);
+    let mut done = Delivered::default();
+    let plan = |ledger: &Ledger, task: &Task, at, done: &Delivered| deliveries(ledger, task, at, 5, done);
+    let at = |epoch, phase| CLOCK.start(epoch, phase);
+    assert!(plan(&ledger, &task, at(4, Phase::Seed), &done).is_empty(), "nothing was submitted");
+
+    task.flight = Some(Flight {
+        epoch: 4,
+        seed: B256::repeat_byte(1),
+        entries: Vec::new(),
+        listed: Vec::new(),
+        validator_stake: U256::from(20),
+        budgets: Default::default(),
+        budget_parts: Default::default(),
+        commitments: Default::default(),
+        revealers: Vec::new(),
+        reveals: Default::default(),
+        outcome: Outcome::default(),
+    });
+    let seal_to = |bytes: &[u8]| Delivery::Seal {
+        epoch: 4,
+        keys: bytes.iter().map(|byte| key(*byte).public()).collect(),
+    };
+    assert_eq!(plan(&ledger, &task, at(4, Phase::Seed), &done), [seal_to(&[1])]);
+    done.sealed.insert(4, [key(1).public()].into());
+    assert!(plan(&ledger, &task, at(4, Phase::Commit), &done).is_empty(), "once is enough");
+    ledger.keys.insert(Address::repeat_byte(2), key(2).public());
+    assert_eq!(plan(&ledger, &task, at(4, Phase::Commit), &done), [seal_to(&[1, 2])], "a key that came late");
+    assert!(plan(&ledger, &task, at(4, Phase::Reveal), &done).is_empty(), "it is of no use any more");
+    assert!(plan(&ledger, &task, at(5, Phase::Seed), &done).is_empty(), "the epoch in flight is another one");
+
+    assert!(plan(&ledger, &task, at(7, Phase::Settle), &done).is_empty(), "the last epoch is not over");
+    done.published.insert(5);
+    let published = [3, 4, 6, 7].map(|epoch| Delivery::Publish { epoch });
+    assert_eq!(plan(&ledger, &task, at(8, Phase::Submit), &done), published);
 }
 
 const CONSTANTS: Constants = Constants {
