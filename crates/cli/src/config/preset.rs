@@ -102,6 +102,10 @@ turn_secs = 10
 hidden = [64]
 rows = 8000
 passes = 3
+
+[seal]
+# For creators of tasks with sealed evaluation data: folders of these data, if the copy is gone that `aiarena task create` kept.
+# evaluation = ["my-rows"]
 "#
     )
 }

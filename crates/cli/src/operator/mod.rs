@@ -86,7 +86,7 @@ pub enum OperatorCommand {
     Emission(EmissionArgs),
     /// Make tokens of a test deployment
     Token(TokenArgs),
-    /// Run a training node or a validator
+    /// Run a training node, a validator, or the daemon of a task's creator
     Node(NodeArgs),
 }
 
