@@ -38,6 +38,8 @@ use crate::{
 /// Between two looks for a sealed slice, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(15);
+/// For artifacts, however late it is.
+const LEAST_TIME: Duration = Duration::from_secs(2);
 
 /// Why an action failed.
 #[derive(Debug, thiserror::Error)]
@@ -288,13 +290,18 @@ impl Operator {
     ///
     /// A sealed slice is waited for until a quarter of the phase in which scores are due is left.
     pub async fn fetch(&mut self, action: &Action, ledger: &Ledger, now: u64) {
-        self.fetch_artifacts(action, ledger).await;
-        if let Action::Score { epoch } = action {
-            self.fetch_sealed(*epoch, ledger, now).await;
+        let Action::Score { epoch } = action else { return };
+        let begun = Instant::now();
+        let patience = Duration::from_secs(patience(&ledger.clock, *epoch, now));
+        // Strangers say where artifacts are: what they hold up is abstained from, and must not cost the sheet.
+        let share = if self.sealed.is_some() { patience / 2 } else { patience }.max(LEAST_TIME);
+        if tokio::time::timeout(share, self.fetch_artifacts(action, ledger)).await.is_err() {
+            warn!(task = self.task, epoch, "not all artifacts came in time");
         }
+        self.fetch_sealed(*epoch, ledger, patience.saturating_sub(begun.elapsed())).await;
     }
 
-    async fn fetch_sealed(&mut self, epoch: u32, ledger: &Ledger, now: u64) {
+    async fn fetch_sealed(&mut self, epoch: u32, ledger: &Ledger, patience: Duration) {
         let begun = Instant::now();
         let (Some(remote), Some(sealed)) = (&self.stores.remote, &mut self.sealed) else { return };
         let Some(task) = ledger.tasks.get(&self.task) else { return };
@@ -302,7 +309,6 @@ impl Operator {
         let (false, Some(place)) = (held, Place::of(task, epoch)) else { return };
         let Deployment { chain_id, arena, .. } = self.deployment;
         let name = sealed_name(chain_id, arena, self.task, epoch);
-        let patience = Duration::from_secs(patience(&ledger.clock, epoch, now));
         let mut pause = FIRST_PAUSE;
         loop {
             // A store that hangs takes a part of the time, never all of it.

@@ -294,13 +294,26 @@ pub(super) async fn sealer(config: &Config, reloaded: bool) -> Result<Sealer> {
     }
     let mine = follower.ledger().tasks.values().filter(|task| task.creator == me);
     for task in mine.filter(|task| wanted.is_empty() || wanted.contains(&task.number)) {
-        let description = describe(task, &shelves).await?;
-        if description.evaluation.is_public() {
-            continue;
+        let open = async {
+            let description = describe(task, &shelves).await?;
+            if description.evaluation.is_public() {
+                return anyhow::Ok(None);
+            }
+            let tree = evaluation::find(config, &deployment, &signer, task)?;
+            info!(task = task.number, title = description.title, slices = tree.slices().len(), "sealing");
+            Ok(Some(tree))
+        };
+        match open.await {
+            Ok(tree) => sealed.extend(tree.map(|tree| SealedTask { number: task.number, tree })),
+            // An old task that nobody named must not keep the others from being sealed.
+            Err(error) if wanted.is_empty() => {
+                warn!(
+                    task = task.number,
+                    "not sealed: {error:#}; name the others as tasks in [operator] to silence this"
+                );
+            }
+            Err(error) => return Err(error),
         }
-        let tree = evaluation::find(config, &deployment, &signer, task)?;
-        info!(task = task.number, title = description.title, slices = tree.slices().len(), "sealing");
-        sealed.push(SealedTask { number: task.number, tree });
     }
     ensure!(
         !sealed.is_empty(),

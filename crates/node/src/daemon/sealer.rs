@@ -42,6 +42,8 @@ struct Desk {
     work: Option<(Delivery, JoinHandle<bool>)>,
     /// Nothing is tried again before.
     rests_until: Option<Instant>,
+    /// Epochs whose slices some store did not take, for which the others do not wait.
+    passed_over: BTreeSet<u32>,
     /// Who was warned of, in which epoch.
     warned: BTreeSet<(u32, Address)>,
 }
@@ -55,6 +57,8 @@ pub struct Sealer {
     limits: Limits,
     pace: Pace,
     health: Arc<Health>,
+    /// Tasks of this creator that were there when it started, or that it was warned of.
+    known: BTreeSet<u64>,
 }
 
 /// Shows no row.
@@ -69,7 +73,9 @@ impl Sealer {
     #[must_use]
     pub fn new(follower: Follower, account: Account, pace: Pace, stores: Stores, limits: Limits) -> Self {
         metrics::describe();
-        Self { follower, account, desks: BTreeMap::new(), stores, limits, pace, health: Arc::default() }
+        let known = follower.ledger().tasks.keys().copied().collect();
+        let (desks, health) = Default::default();
+        Self { follower, account, desks, stores, limits, pace, health, known }
     }
 
     /// Adds a task.
@@ -83,8 +89,9 @@ impl Sealer {
         if tree.root() != root || tree.slices().len() != count as usize {
             return Err(DaemonError::OtherSlices { task: number, root });
         }
-        let (delivered, warned) = (Delivered::default(), BTreeSet::new());
-        self.desks.insert(number, Desk { tree, delivered, work: None, rests_until: None, warned });
+        let (delivered, passed_over, warned) = Default::default();
+        self.desks
+            .insert(number, Desk { tree, delivered, work: None, rests_until: None, passed_over, warned });
         Ok(())
     }
 
@@ -115,7 +122,7 @@ impl Sealer {
                 }
             };
             match looked {
-                Some(Ok(())) => {}
+                Some(Ok(())) => self.health.looked(),
                 Some(Err(error)) => break Err(error),
                 None => break Ok(()),
             }
@@ -144,6 +151,15 @@ impl Sealer {
             }
             return Err(error);
         }
+        for task in self.follower.ledger().tasks.values() {
+            if task.creator == self.account.address() && self.known.insert(task.number) {
+                let task = task.number;
+                warn!(
+                    task,
+                    "a new task of this key: if its evaluation data are sealed, send SIGHUP to this daemon"
+                );
+            }
+        }
         for number in self.desks.keys().copied().collect::<Vec<_>>() {
             self.finish(number).await;
             self.act(number).await;
@@ -170,7 +186,10 @@ impl Sealer {
         let Some((delivery, work)) = desk.work.take() else { return };
         if !work.await.unwrap_or(false) {
             metrics::failed("deliver");
-            desk.rests_until = Some(Instant::now() + REST);
+            match delivery {
+                Delivery::Publish { epoch } => _ = desk.passed_over.insert(epoch),
+                _ => desk.rests_until = Some(Instant::now() + REST),
+            }
             return;
         }
         match delivery {
@@ -210,8 +229,15 @@ impl Sealer {
             return;
         }
         let courtesy = self.pace.turn_secs;
-        let Some(delivery) = deliveries(ledger, task, now, courtesy, &desk.delivered).into_iter().next()
-        else {
+        let due = deliveries(ledger, task, now, courtesy, &desk.delivered);
+        let passed_over = |delivery: &Delivery| matches!(delivery, Delivery::Publish { epoch } if desk.passed_over.contains(epoch));
+        let waits = !due.is_empty();
+        let Some(delivery) = due.into_iter().find(|delivery| !passed_over(delivery)) else {
+            if waits {
+                // All others are out; these are tried again.
+                desk.passed_over.clear();
+                desk.rests_until = Some(Instant::now() + REST);
+            }
             return;
         };
         let made = match &delivery {
