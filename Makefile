@@ -53,9 +53,9 @@ test-rust: setup ## Run the Rust tests (some of them run Anvil or the committed 
 	@$(STEP) 'Rust tests' cargo test $(CARGO_FLAGS)
 
 .PHONY: faults
-faults: ## Play N schedules of failing endpoints and killed processes (N=10000; SEED=1 is the first).
+faults: ## Play N schedules of faults against journals, and N against daemons (N=10000; SEED=1 is the first).
 	@$(STEP) 'schedules of faults' env FAULTS=$(or $(N),10000) FAULTS_SEED=$(or $(SEED),1) \
-		cargo test $(CARGO_FLAGS) --test journal seeded_faults
+		cargo test $(CARGO_FLAGS) --test journal --test daemon seeded_faults
 
 .PHONY: deep
 deep: setup ## Run the fuzz and invariant tests with many more inputs (takes long).

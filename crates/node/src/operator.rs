@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use aiarena_chain::{
@@ -23,6 +23,7 @@ use alloy::{
     primitives::{Address, B256, Bytes, U256},
     sol_types::SolCall,
 };
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -57,6 +58,14 @@ pub enum OperatorError {
     /// Training failed.
     #[error("training failed: {0}")]
     Training(String),
+    /// Submissions that cannot be scored now, and perhaps a little later.
+    #[error("{missing} of {of} submissions cannot be scored yet")]
+    Incomplete {
+        /// How many.
+        missing: usize,
+        /// How many have to be scored.
+        of: usize,
+    },
     /// A plan of another operator, epoch or state.
     #[error("cannot {action}: {why}")]
     Impossible {
@@ -129,6 +138,8 @@ pub struct Operator {
     duty: Duty,
     prepared: Option<Prepared>,
     sheet: Option<Sheet>,
+    /// What was found of an epoch's submissions, by its seed, while the sheet is not complete.
+    found: (B256, BTreeMap<Address, Verdict>),
     /// What it needs for the task's sealed data; `None` if they are public.
     sealed: Option<SealedData>,
 }
@@ -201,7 +212,18 @@ impl Operator {
         stores: Shelves,
         duty: Duty,
     ) -> Self {
-        Self { account, salts, deployment, task, stores, duty, prepared: None, sheet: None, sealed: None }
+        Self {
+            account,
+            salts,
+            deployment,
+            task,
+            stores,
+            duty,
+            prepared: None,
+            sheet: None,
+            found: Default::default(),
+            sealed: None,
+        }
     }
 
     /// The same, of a task whose evaluation data are sealed: it registers its key, and opens slices with it.
@@ -275,13 +297,14 @@ impl Operator {
     pub fn view<'a>(&'a self, ledger: &'a Ledger, now: u64) -> Option<View<'a>> {
         let registered = ledger.keys.get(&self.address()).copied();
         let key = self.evaluation_key().map(EvaluationKey::public);
+        let task = ledger.tasks.get(&self.task)?;
         Some(View {
             me: self.address(),
-            task: ledger.tasks.get(&self.task)?,
+            task,
             clock: &ledger.clock,
             now,
             prepared: self.prepared.as_ref(),
-            sheet: self.sheet.as_ref(),
+            sheet: self.sheet.as_ref().filter(|sheet| self.may_reveal(sheet, task)),
             unregistered_key: key.filter(|key| registered != Some(*key)),
         })
     }
@@ -396,11 +419,12 @@ impl Operator {
                 // The store is a folder's name, and a copy of it lets the evaluator live beside the sheet.
                 let store = self.stores.public.clone();
                 match sandbox.clone() {
-                    None => self.score(*epoch, ledger, &mut InProcess::new(&store), rows.as_ref()),
+                    None => self.score(*epoch, ledger, &mut InProcess::new(&store), rows.as_ref())?,
                     Some(sandbox) => {
-                        self.score(*epoch, ledger, &mut Sandboxed::new(&store, sandbox), rows.as_ref())
+                        self.score(*epoch, ledger, &mut Sandboxed::new(&store, sandbox), rows.as_ref())?;
                     }
                 }
+                self.complete(rows.is_some() && now < half_of_commit(&ledger.clock, *epoch))
             }
             _ => Err(impossible("work", "it is a transaction")),
         }
@@ -442,9 +466,14 @@ impl Operator {
             return Err(impossible("score", "a node does not"));
         };
         let mut judge = Judge::new(task, evaluator);
-        let mut verdict = |entry: &Entry| match rows {
-            Some(rows) => judge.verdict(entry.node, entry.number, entry.content_hash, rows),
-            None => Verdict::Unavailable("there are no evaluation data for this epoch".to_owned()),
+        if self.found.0 != flight.seed {
+            self.found = (flight.seed, BTreeMap::new());
+        }
+        let known = &mut self.found.1;
+        let mut verdict = |entry: &Entry| match (known.get(&entry.node), rows) {
+            (Some(known), _) => known.clone(),
+            (None, Some(rows)) => judge.verdict(entry.node, entry.number, entry.content_hash, rows),
+            (None, None) => Verdict::Unavailable("there are no evaluation data for this epoch".to_owned()),
         };
         let found: Vec<(Address, Verdict)> = places
             .iter()
@@ -454,9 +483,29 @@ impl Operator {
         for (node, verdict) in &found {
             debug!(validator = %self.account.address(), %node, ?verdict, epoch, "scored");
         }
+        let certain = found.iter().filter(|(_, verdict)| !matches!(verdict, Verdict::Unavailable(_)));
+        known.extend(certain.cloned());
         let scores = reporter.report(epoch, &found).into_iter().map(Score::to_wire).collect();
-        self.sheet = Some(Sheet { epoch, scores });
-        Ok(())
+        let sheet = Sheet { epoch, seed: flight.seed, scores };
+        let committed = flight.commitments.get(&self.address());
+        let same = committed.is_none_or(|committed| *committed == self.scores_commitment(&sheet));
+        self.sheet = Some(sheet);
+        if same {
+            return Ok(());
+        }
+        let why = "these are other scores than this key committed to: does another process work with it?";
+        Err(impossible("reveal", why))
+    }
+
+    /// Keeps the sheet if it is complete, or if nobody can wait for what is missing.
+    fn complete(&mut self, may_wait: bool) -> Result<(), OperatorError> {
+        let Some(sheet) = &self.sheet else { return Ok(()) };
+        let (of, missing) = (sheet.scores.len(), sheet.scores.len().saturating_sub(self.found.1.len()));
+        if missing == 0 || !may_wait {
+            return Ok(());
+        }
+        self.sheet = None;
+        Err(OperatorError::Incomplete { missing, of })
     }
 
     /// Sends an action's transaction and waits until it is mined.
@@ -464,7 +513,6 @@ impl Operator {
     /// # Errors
     /// [`OperatorError`].
     pub async fn send(&self, action: &Action, ledger: &Ledger) -> Result<Sent, OperatorError> {
-        let task = ledger.tasks.get(&self.task).ok_or_else(|| impossible("send", "there is no such task"))?;
         let number = U256::from(self.task);
         let sent = match action {
             Action::Train { .. } | Action::Score { .. } => {
@@ -495,7 +543,7 @@ impl Operator {
             Action::RegisterKey { key } => self.anyones(&Arena::registerKeyCall { key: *key }).await?,
             Action::CommitScores { epoch } => {
                 self.keep().await?;
-                let commitment = self.scores_commitment(*epoch, flight_of(task, *epoch)?.seed)?;
+                let commitment = self.scores_commitment(self.sheet(*epoch)?);
                 let call = Arena::commitScoresCall { task: number, commitment };
                 self.once(&call, *epoch, ledger.clock.start(*epoch, Phase::Reveal)).await?
             }
@@ -565,17 +613,25 @@ impl Operator {
         )
     }
 
-    fn scores_commitment(&self, epoch: u32, seed: B256) -> Result<B256, OperatorError> {
-        Ok(commitment::scores(
+    fn scores_commitment(&self, sheet: &Sheet) -> B256 {
+        commitment::scores(
             self.deployment.chain_id,
             self.deployment.arena,
             U256::from(self.task),
-            epoch,
+            sheet.epoch,
             self.address(),
-            self.salts.salt(Purpose::Scores, self.task, epoch),
-            seed,
-            &words(&self.sheet(epoch)?.scores),
-        ))
+            self.salts.salt(Purpose::Scores, self.task, sheet.epoch),
+            sheet.seed,
+            &words(&sheet.scores),
+        )
+    }
+
+    /// Whether a sheet is what the key committed to, if it did so: a process before this one, or one beside it, may have
+    /// scored otherwise.
+    fn may_reveal(&self, sheet: &Sheet, task: &Task) -> bool {
+        let flight = task.flight.as_ref().filter(|flight| flight.epoch == sheet.epoch);
+        let committed = flight.and_then(|flight| flight.commitments.get(&self.address()));
+        committed.is_none_or(|committed| *committed == self.scores_commitment(sheet))
     }
 
     fn sheet(&self, epoch: u32) -> Result<&Sheet, OperatorError> {
@@ -592,6 +648,12 @@ fn patience(clock: &Clock, epoch: u32, now: u64) -> u64 {
     };
     let (start, end) = (clock.start(epoch, due), clock.start(epoch, after));
     end.saturating_sub(end.saturating_sub(start).div_ceil(4)).saturating_sub(now)
+}
+
+/// Until when artifacts that cannot be had are asked for again: a store may fail for a while, and a stranger who gives nothing
+/// must not hold up the sheet.
+fn half_of_commit(clock: &Clock, epoch: u32) -> u64 {
+    clock.start(epoch, Phase::Commit).midpoint(clock.start(epoch, Phase::Reveal))
 }
 
 fn flight_of(task: &Task, epoch: u32) -> Result<&aiarena_chain::ledger::Flight, OperatorError> {

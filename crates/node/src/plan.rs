@@ -27,6 +27,8 @@ pub struct Prepared {
 pub struct Sheet {
     /// The epoch that was scored.
     pub epoch: u32,
+    /// Its seed: a reorganisation may undo it, and another draw is another sheet.
+    pub seed: B256,
     /// One word per assigned submission, in the order of the draw.
     pub scores: Vec<u32>,
 }
@@ -251,7 +253,7 @@ fn validator(view: &View<'_>, epoch: u32, phase: Phase) -> Vec<Action> {
     let Some(flight) = view.task.flight.as_ref().filter(|flight| flight.epoch == epoch) else {
         return seed(view, epoch, phase).into_iter().collect();
     };
-    let scored = view.sheet.filter(|sheet| sheet.epoch == epoch);
+    let scored = view.sheet.filter(|sheet| (sheet.epoch, sheet.seed) == (epoch, flight.seed));
     let committed = flight.commitments.contains_key(&view.me);
     let revealed = flight.reveals.contains_key(&view.me);
     let owes = !assigned(view, flight).is_empty();
@@ -259,10 +261,20 @@ fn validator(view: &View<'_>, epoch: u32, phase: Phase) -> Vec<Action> {
         // Honest scores and the salt can be found again, so a validator that lost its sheet after committing makes it anew.
         (Phase::Seed | Phase::Commit, None) if owes => vec![Action::Score { epoch }],
         (Phase::Reveal, None) if committed && !revealed => vec![Action::Score { epoch }],
-        (Phase::Commit, Some(_)) if !committed => vec![Action::CommitScores { epoch }],
+        (Phase::Commit, Some(_)) if !committed && view.now >= commits_from(view.clock, epoch) => {
+            vec![Action::CommitScores { epoch }]
+        }
         (Phase::Reveal, Some(_)) if committed && !revealed => vec![Action::RevealScores { epoch }],
         _ => Vec::new(),
     }
+}
+
+/// When scores of an epoch are committed to first: an eighth into Commit. A seed that was drawn in the last second may be
+/// undone by a reorganisation, and what was committed under it can then never be revealed.
+#[must_use]
+pub fn commits_from(clock: &Clock, epoch: u32) -> u64 {
+    let (start, end) = (clock.start(epoch, Phase::Commit), clock.start(epoch, Phase::Reveal));
+    start + end.saturating_sub(start) / 8
 }
 
 /// Places on the list that the operator has to score, in the order of the draw; empty if it may not score.

@@ -177,7 +177,10 @@ fn prepared(content_hash: Option<B256>) -> Memory {
 }
 
 fn scored() -> Memory {
-    Memory { prepared: None, sheet: Some(Sheet { epoch: EPOCH, scores: vec![500, 600] }) }
+    Memory {
+        prepared: None,
+        sheet: Some(Sheet { epoch: EPOCH, seed: B256::repeat_byte(3), scores: vec![500, 600] }),
+    }
 }
 
 fn check(what: &str, me: Address, task: &Task, memory: &Memory, at: (u32, Phase, u64), expected: &[Action]) {
@@ -270,8 +273,26 @@ fn a_validator_draws_scores_commits_and_reveals() {
         VALIDATOR,
         &drawn(),
         &scored(),
-        (EPOCH, Phase::Commit, 0),
+        (EPOCH, Phase::Commit, 1),
         &[Action::CommitScores { epoch: EPOCH }],
+    );
+    check(
+        "not under a seed that may be undone",
+        VALIDATOR,
+        &drawn(),
+        &scored(),
+        (EPOCH, Phase::Commit, 0),
+        &[],
+    );
+    let mut redrawn = drawn();
+    redrawn.flight.as_mut().unwrap().seed = B256::repeat_byte(4);
+    check(
+        "scored under a seed that was undone",
+        VALIDATOR,
+        &redrawn,
+        &scored(),
+        (EPOCH, Phase::Commit, 1),
+        &score,
     );
     let mut committed = drawn();
     committed.flight.as_mut().unwrap().commitments.insert(VALIDATOR, B256::ZERO);

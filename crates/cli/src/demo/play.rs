@@ -10,7 +10,7 @@ use aiarena_chain::{
 use aiarena_ml::Dataset;
 use aiarena_node::{
     operator::{Duty, Honest, Operator, Reporter, Shelves, Trainer},
-    plan::{Action, plan},
+    plan::{Action, commits_from, plan},
     salt::Salts,
     trainers::BuiltinTrainer,
 };
@@ -92,7 +92,11 @@ pub async fn epoch(
     lap: &mut dyn FnMut(&str),
 ) -> Result<()> {
     for phase in [Phase::Submit, Phase::Disclose, Phase::Seed, Phase::Commit, Phase::Reveal, Phase::Settle] {
-        let start = stage.follower.ledger().clock.start(epoch, phase);
+        let clock = stage.follower.ledger().clock;
+        let start = match phase {
+            Phase::Commit => commits_from(&clock, epoch),
+            _ => clock.start(epoch, phase),
+        };
         stage.dev.advance_to(start).await?;
         rounds(stage, actors, data, (epoch, phase), ui, lap)
             .await
