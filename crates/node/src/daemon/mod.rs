@@ -313,10 +313,10 @@ impl Daemon {
         let Some((Seat::Idle(mut operator), data)) = self.seats.remove(&task) else { return };
         let (ledger, now, rows) = (self.follower.ledger().clone(), self.follower.now(), Arc::clone(&data));
         let work = async move {
-            operator.fetch(&action, &ledger, now).await;
+            let due = operator.fetch(&action, &ledger, now).await;
             let work = move || {
                 let begun = Instant::now();
-                let result = operator.work(&action, &ledger, now, &rows);
+                let result = operator.work(&action, &ledger, now, &rows, due);
                 metrics::worked(action.name(), begun.elapsed());
                 (operator, result)
             };

@@ -12,7 +12,7 @@
 //! - [`Slice`], [`split_into_slices`], [`EvaluationTree`]: the creator's data.
 //! - [`Place`], [`seal`], [`open`], [`open_published`]: one slice on its way, and what it is checked against.
 //! - [`who_gets`], [`is_due`], [`is_published`]: when to send what to whom; [`deliveries`] plans by them.
-//! - [`put_everywhere`], [`fetch_slice`]: through stores that nobody has to trust.
+//! - [`put_everywhere`], [`await_slice`]: through stores that nobody has to trust.
 
 mod duty;
 mod exchange;
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     duty::{Delivered, Delivery, deliveries, is_due, is_published, who_gets, without_key},
-    exchange::{Missing, fetch_slice, put_everywhere},
+    exchange::{Missing, await_slice, put_everywhere},
     key::{EvaluationKey, is_usable},
     opening::{MAX_SEALED_BYTES, Place, open, open_published, published_name, seal, sealed_name},
     slice::{EvaluationTree, Slice, split_into_slices},

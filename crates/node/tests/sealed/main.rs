@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed expectation is the point of a test")]
 
+mod waiting;
+
 use aiarena_chain::{
     deploy::Schedule,
     ledger::{Clock, Constants, Flight, Ledger, Outcome, Phase, Pool, Role, Task, TaskParams},
@@ -146,6 +148,30 @@ fn only_validators_whose_stake_counts_get_a_slice() {
     assert_eq!(Place::of(&task, 2), None);
     assert_eq!(Place::of(&task, 7).map(|place| place.index), Some(4));
     assert_eq!(Place::of(&task, 8), None);
+}
+
+/// The same task, with validators of these numbers and the seed of epoch 4 drawn.
+fn drawn(root: B256, validators: &[u8]) -> Task {
+    let mut task = task(root);
+    for byte in validators {
+        let mut pool = Pool::new(Role::Validator);
+        pool.stakes.set(1, (U256::from(10), U256::ZERO));
+        task.pools.insert(Address::repeat_byte(*byte), pool);
+    }
+    task.flight = Some(Flight {
+        epoch: 4,
+        seed: B256::repeat_byte(1),
+        entries: Vec::new(),
+        listed: Vec::new(),
+        validator_stake: U256::from(20),
+        budgets: Default::default(),
+        budget_parts: Default::default(),
+        commitments: Default::default(),
+        revealers: Vec::new(),
+        reveals: Default::default(),
+        outcome: Outcome::default(),
+    });
+    task
 }
 
 #[test]
