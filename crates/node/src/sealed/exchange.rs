@@ -1,10 +1,10 @@
-//! Slices through stores: what is in one may be missing, old or a lie, and hides nothing that is in another.
+//! Slices from stores: what is in one may be missing, old or a lie, and hides nothing that is in another.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use aiarena_store::{Error, Limits, ObjectName, Store, Stores};
+use aiarena_store::{Limits, ObjectName, Store, Stores};
 use tokio::{task::JoinSet, time::Instant};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::{MAX_SEALED_BYTES, SealedError};
 
@@ -31,7 +31,8 @@ impl fmt::Display for Missing {
 impl std::error::Error for Missing {}
 
 /// The limits of a transfer, for files of this kind.
-fn for_slices(limits: &Limits) -> Limits {
+#[must_use]
+pub(crate) fn for_slices(limits: &Limits) -> Limits {
     Limits { max_size: MAX_SEALED_BYTES as u64, ..limits.clone() }
 }
 
@@ -77,35 +78,4 @@ pub async fn await_slice<T>(
         }
     }
     Err(missing)
-}
-
-/// Puts a slice into all stores that can be written.
-///
-/// # Errors
-/// The last error if a store did not take it, though others may have; [`Error::ReadOnly`] if none can be written.
-pub async fn put_everywhere(
-    stores: &Stores,
-    name: &ObjectName,
-    bytes: &[u8],
-    limits: &Limits,
-) -> Result<(), Error> {
-    let limits = for_slices(limits);
-    let mut result = Err(Error::ReadOnly { store: "every configured store".to_owned() });
-    let mut puts = JoinSet::new();
-    for store in stores.stores().iter().filter(|store| store.is_writable()) {
-        let (store, name, limits, bytes) = (store.clone(), name.clone(), limits.clone(), bytes.to_vec());
-        puts.spawn(async move { (store.to_string(), store.put_named(&name, bytes, &limits).await) });
-    }
-    let mut failed = None;
-    while let Some(done) = puts.join_next().await {
-        let Ok((store, done)) = done else { continue };
-        match done {
-            Ok(()) => result = Ok(()),
-            Err(error) => {
-                warn!(store, %name, %error, "a store did not take a slice");
-                failed = Some(error);
-            }
-        }
-    }
-    failed.map_or(result, Err)
 }
