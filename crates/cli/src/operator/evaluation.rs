@@ -4,15 +4,16 @@
 //! rows. So whoever sends the slices needs no key, and may run where there is none that can spend anything.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::Write,
     path::{Path, PathBuf},
 };
 
-use aiarena_chain::ledger::Task;
+use aiarena_chain::ledger::{Ledger, Task};
 use aiarena_ml::{Dataset, Rows};
 use aiarena_node::sealed::EvaluationTree;
-use alloy::primitives::{Address, B256};
+use alloy::primitives::{Address, B256, Keccak256};
 use anyhow::{Context, Result, ensure};
 
 use crate::config::Config;
@@ -77,6 +78,35 @@ impl Kept {
 /// The evaluation rows in a folder.
 pub(crate) fn load(folder: &Path) -> Result<Rows> {
     Ok(Dataset::load_evaluation(folder)?)
+}
+
+/// Refuses rows that another task of the key has, or had: its slices are published when it is over, and then nothing of the
+/// other's is secret.
+///
+/// # Errors
+/// If there is one, or it cannot be told.
+pub(super) fn check_unused(config: &Config, me: Address, rows: &Rows, ledger: &Ledger) -> Result<()> {
+    let own = digests(rows);
+    for task in ledger.tasks.values().filter(|task| task.creator == me) {
+        let Some(kept) = Kept::read(config, me, task.params.evaluation_root)? else { continue };
+        let shared = digests(&kept.rows).intersection(&own).count();
+        ensure!(
+            shared == 0,
+            "{shared} of the evaluation rows are rows of task {} too, and are published when that is over: name others",
+            task.number
+        );
+    }
+    Ok(())
+}
+
+fn digests(rows: &Rows) -> BTreeSet<B256> {
+    let digest = |row| {
+        let mut hasher = Keccak256::new();
+        hasher.update(rows.image(row));
+        hasher.update([rows.label(row)]);
+        hasher.finalize()
+    };
+    (0..rows.len()).map(digest).collect()
 }
 
 /// Where the rows are that make the slices of a root.

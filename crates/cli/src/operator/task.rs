@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{
     args::{SendArgs, TaskArgs, TaskCommand},
     date::utc,
-    evaluation::Kept,
+    evaluation::{self, Kept},
     publish, say,
     send::{Refusal, Step, carry_out},
     session::{Session, Token},
@@ -83,6 +83,7 @@ async fn create(session: Session, file: &Path, flags: &SendArgs) -> Result<bool>
     let NewTask { description, mut params, sealed } = task_params::read(file, &session.token)?;
     if let Some(rows) = sealed {
         let signer = wallet::unlock(&session.config)?;
+        evaluation::check_unused(&session.config, signer.address(), &rows, session.follow().await?.ledger())?;
         let Deployment { chain_id, arena, .. } = session.deployment;
         let secret = slice_secret(&signer, chain_id, arena, &rows, params.epochs);
         params.evaluationRoot = EvaluationTree::of_rows(&rows, params.epochs, secret)?.root();

@@ -183,6 +183,12 @@ async fn only_validators_see_sealed_data_until_the_task_is_over() {
     until(&mut follower, "the creator's daemon runs", |_| sealing.log().contains("sealing the slices")).await;
     creator.run(&["task", "create", "--params", "task.toml", "--yes"]);
     creator.run(&["task", "fund", "1", "3000", "--yes"]);
+    let few = Dataset { evaluation: rows.select(&[7, 0]), ..own };
+    few.save(&root.path().join("creator/other")).unwrap();
+    let other = TASK_PARAMS.replace("\"secret\"", "\"other\"");
+    creator.write("task.toml", &other);
+    let (code, said) = creator.try_run(&["task", "create", "--params", "task.toml", "--yes"]);
+    assert!(code == Some(2) && said.contains("2 of the evaluation rows are rows of task 1 too"), "{said}");
     // The folder is not needed any more: what was kept is enough.
     fs::remove_dir_all(root.path().join("creator/secret")).unwrap();
     let described = files(&slices);
