@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     io::{self, Write},
     rc::Rc,
+    time::Instant,
 };
 
 use aiarena_mechanism::Score;
@@ -37,6 +38,9 @@ pub trait Evaluator {
     /// # Errors
     /// Why this machine cannot say.
     fn alike(&mut self, later: B256, earlier: &[B256]) -> Result<Vec<bool>, String>;
+
+    /// Gives up on what takes longer, which then is unavailable; for evaluators that can.
+    fn until(&mut self, _deadline: Option<Instant>) {}
 
     /// How many earlier artifacts are best asked about at once.
     fn batch(&self) -> usize {
@@ -177,6 +181,10 @@ fn blame(fault: &Fault) -> Verdict {
 }
 
 impl Evaluator for Sandboxed<'_> {
+    fn until(&mut self, deadline: Option<Instant>) {
+        self.sandbox.until(deadline);
+    }
+
     fn evaluate(&mut self, content_hash: B256, rows: &Rows) -> Result<Verdict, Verdict> {
         let artifact = fetch(self.store, content_hash)?;
         let rows_bytes = rows.to_bytes();

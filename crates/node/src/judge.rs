@@ -1,6 +1,6 @@
 //! How an honest validator scores: fetch, check, compare, evaluate.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use aiarena_chain::ledger::{Disclosure, Flight, Task};
 use aiarena_mechanism::Score;
@@ -81,6 +81,11 @@ impl<'a> Judge<'a> {
         let mut disclosures: Vec<_> = task.disclosures.iter().collect();
         disclosures.sort_unstable_by_key(|disclosure| disclosure.number);
         Self { task, evaluator, disclosures, copies: BTreeMap::new() }
+    }
+
+    /// From now on, what is not found by then is unavailable; `None`: there is time without end.
+    pub fn until(&mut self, deadline: Option<Instant>) {
+        self.evaluator.until(deadline);
     }
 
     /// The verdict on the submission with this node, number and content hash, evaluated on all of the `rows`.

@@ -32,13 +32,12 @@ use crate::{
     plan::{Action, Prepared, Sheet, View, assigned},
     salt::{Purpose, Salts},
     sandbox::Sandbox,
-    sealed::{EvaluationKey, Place, fetch_slice, open, sealed_name},
+    sealed::{EvaluationKey, Place, await_slice, open, sealed_name},
     settlement::Count,
 };
 
-/// Between two looks for a sealed slice, at first and at most.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LAST_PAUSE: Duration = Duration::from_secs(15);
+/// Between two looks whether it is to stop.
+const GLANCE: Duration = Duration::from_millis(500);
 /// For artifacts, however late it is.
 const LEAST_TIME: Duration = Duration::from_secs(2);
 
@@ -309,82 +308,87 @@ impl Operator {
         })
     }
 
-    /// Fetches what an action's work needs, each artifact within its own time. What cannot be had is the verdict's business.
+    /// Fetches what an action's work needs, all at once; returns until when the work has to be done. What cannot be had is
+    /// the verdict's business.
     ///
-    /// A sealed slice is waited for until a quarter of the phase in which scores are due is left.
-    pub async fn fetch(&mut self, action: &Action, ledger: &Ledger, now: u64) {
-        let Action::Score { epoch } = action else { return };
+    /// Of the phase in which the sheet is due, artifacts may come until a half is left, a sealed slice until a quarter, and
+    /// scores until an eighth, in which the sheet is sent.
+    pub async fn fetch(&mut self, action: &Action, ledger: &Ledger, now: u64) -> Option<Instant> {
+        let Action::Score { epoch } = action else { return None };
         let begun = Instant::now();
-        let patience = Duration::from_secs(patience(&ledger.clock, *epoch, now));
+        let until = |part| begun + Duration::from_secs(secs_until(&ledger.clock, *epoch, now, part));
         // Strangers say where artifacts are: what they hold up is abstained from, and must not cost the sheet.
-        let share = if self.sealed.is_some() { patience / 2 } else { patience }.max(LEAST_TIME);
-        if tokio::time::timeout(share, self.fetch_artifacts(action, ledger)).await.is_err() {
+        let artifacts = until(2).max(begun + LEAST_TIME);
+        let artifacts = tokio::time::timeout_at(artifacts, self.fetch_artifacts(*epoch, ledger));
+        let (fetched, slice) = tokio::join!(artifacts, self.fetch_sealed(*epoch, ledger, until(4)));
+        if fetched.is_err() {
             warn!(task = self.task, epoch, "not all artifacts came in time");
         }
-        self.fetch_sealed(*epoch, ledger, patience.saturating_sub(begun.elapsed())).await;
+        if let (Some(sealed), Some(rows)) = (&mut self.sealed, slice) {
+            sealed.slice = Some((*epoch, rows));
+        }
+        Some(until(8))
     }
 
-    async fn fetch_sealed(&mut self, epoch: u32, ledger: &Ledger, patience: Duration) {
-        let begun = Instant::now();
-        let (Some(remote), Some(sealed)) = (&self.stores.remote, &mut self.sealed) else { return };
-        let Some(task) = ledger.tasks.get(&self.task) else { return };
-        let held = sealed.slice.as_ref().is_some_and(|(of, _)| *of == epoch);
-        let (false, Some(place)) = (held, Place::of(task, epoch)) else { return };
+    async fn fetch_sealed(&self, epoch: u32, ledger: &Ledger, until: Instant) -> Option<Rows> {
+        let (remote, sealed) = (self.stores.remote.as_ref()?, self.sealed.as_ref()?);
+        if sealed.slice.as_ref().is_some_and(|(of, _)| *of == epoch) {
+            return None;
+        }
+        let place = Place::of(ledger.tasks.get(&self.task)?, epoch)?;
         let Deployment { chain_id, arena, .. } = self.deployment;
         let name = sealed_name(chain_id, arena, self.task, epoch);
-        let mut pause = FIRST_PAUSE;
-        loop {
-            // A store that hangs takes a part of the time, never all of it.
-            let left = patience.saturating_sub(begun.elapsed());
-            let deadline = remote.limits.deadline.min((left / 2).max(FIRST_PAUSE));
-            let limits = Limits { deadline, ..remote.limits.clone() };
-            let opened =
-                fetch_slice(&remote.stores, &name, &limits, |bytes| open(bytes, &sealed.key, &place));
-            match opened.await {
-                Ok(rows) => {
-                    info!(task = self.task, epoch, rows = rows.len(), "opened the sealed slice");
-                    sealed.slice = Some((epoch, rows));
-                    return;
-                }
-                Err(missing) if begun.elapsed() + pause >= patience => {
-                    warn!(task = self.task, epoch, %missing, "the sealed slice cannot be had: abstaining");
-                    return;
-                }
-                Err(missing) => debug!(task = self.task, epoch, %missing, "the sealed slice is not here yet"),
+        let read = |bytes: &[u8]| open(bytes, &sealed.key, &place);
+        let stopped = async {
+            while !sealed.stop.load(Ordering::Relaxed) {
+                tokio::time::sleep(GLANCE).await;
             }
-            let slept = Instant::now();
-            while slept.elapsed() < pause {
-                if sealed.stop.load(Ordering::Relaxed) {
-                    return;
-                }
-                tokio::time::sleep(FIRST_PAUSE.min(pause)).await;
+        };
+        let opened = tokio::select! {
+            opened = await_slice(&remote.stores, &name, &remote.limits, until, read) => opened,
+            () = stopped => return None,
+        };
+        match opened {
+            Ok(rows) => {
+                info!(task = self.task, epoch, rows = rows.len(), "opened the sealed slice");
+                Some(rows)
             }
-            pause = (pause * 2).min(LAST_PAUSE);
+            Err(missing) => {
+                warn!(task = self.task, epoch, %missing, "the sealed slice cannot be had: abstaining");
+                None
+            }
         }
     }
 
-    async fn fetch_artifacts(&self, action: &Action, ledger: &Ledger) {
-        let (Some(remote), Action::Score { epoch }) = (&self.stores.remote, action) else { return };
-        let Some(task) = ledger.tasks.get(&self.task) else { return };
-        let Ok(flight) = flight_of(task, *epoch) else { return };
+    /// First what it has to score, then what shows that it is a copy (M-11).
+    async fn fetch_artifacts(&self, epoch: u32, ledger: &Ledger) {
+        let (Some(remote), Some(view)) = (&self.stores.remote, self.view(ledger, 0)) else { return };
+        let Ok(flight) = flight_of(view.task, epoch) else { return };
+        let own = assigned(&view, flight).into_iter().filter_map(|place| flight.entries.get(place as usize));
+        let own: Vec<_> = own.map(|entry| (entry.content_hash, &entry.uri)).collect();
         let listed = flight.entries.iter().map(|entry| (entry.content_hash, &entry.uri));
-        // Earlier ones show what is a copy (M-11).
-        let disclosed = task.disclosures.iter().map(|disclosure| (disclosure.content_hash, &disclosure.uri));
-        let mut wanted: BTreeMap<ContentHash, Vec<Location>> = BTreeMap::new();
-        for (content_hash, uri) in listed.chain(disclosed) {
-            let hash = ContentHash(content_hash.0);
-            let locations = wanted.entry(hash).or_default();
-            if !self.stores.public.contains(hash) {
-                locations.extend(Location::parse(uri, Policy::Public));
+        let disclosed =
+            view.task.disclosures.iter().map(|disclosure| (disclosure.content_hash, &disclosure.uri));
+        for artifacts in [own, listed.chain(disclosed).collect()] {
+            let mut wanted: BTreeMap<ContentHash, Vec<Location>> = BTreeMap::new();
+            for (content_hash, uri) in artifacts {
+                let hash = ContentHash(content_hash.0);
+                let locations = wanted.entry(hash).or_default();
+                if !self.stores.public.contains(hash) {
+                    locations.extend(Location::parse(uri, Policy::Public));
+                }
             }
-        }
-        let results = remote.stores.fetch_all(&wanted, &self.stores.public, &remote.limits).await;
-        for (hash, error) in results.into_iter().filter_map(|(hash, result)| Some((hash, result.err()?))) {
-            warn!(task = self.task, epoch, %hash, %error, "an artifact cannot be had");
+            let results = remote.stores.fetch_all(&wanted, &self.stores.public, &remote.limits).await;
+            for (hash, error) in results.into_iter().filter_map(|(hash, result)| Some((hash, result.err()?)))
+            {
+                warn!(task = self.task, epoch, %hash, %error, "an artifact cannot be had");
+            }
         }
     }
 
     /// Does an action's work on this machine: trains or scores. Takes long; sends nothing.
+    ///
+    /// - `due`: until when scoring has to be done, if there is no time without end.
     ///
     /// # Errors
     /// [`OperatorError`]. What was done before stays as it was.
@@ -394,6 +398,7 @@ impl Operator {
         ledger: &Ledger,
         now: u64,
         data: &Dataset,
+        due: Option<Instant>,
     ) -> Result<(), OperatorError> {
         let task = ledger.tasks.get(&self.task).ok_or_else(|| impossible("work", "there is no such task"))?;
         match action {
@@ -419,9 +424,9 @@ impl Operator {
                 // The store is a folder's name, and a copy of it lets the evaluator live beside the sheet.
                 let store = self.stores.public.clone();
                 match sandbox.clone() {
-                    None => self.score(*epoch, ledger, &mut InProcess::new(&store), rows.as_ref())?,
+                    None => self.score(*epoch, ledger, &mut InProcess::new(&store), rows.as_ref(), due)?,
                     Some(sandbox) => {
-                        self.score(*epoch, ledger, &mut Sandboxed::new(&store, sandbox), rows.as_ref())?;
+                        self.score(*epoch, ledger, &mut Sandboxed::new(&store, sandbox), rows.as_ref(), due)?;
                     }
                 }
                 self.complete(rows.is_some() && now < half_of_commit(&ledger.clock, *epoch))
@@ -443,8 +448,13 @@ impl Operator {
 
     /// Scores the assigned submissions of an epoch, as [`Operator::work`] does, with an evaluator and rows of the caller's choice.
     ///
+    /// Small artifacts come first, since evaluation takes time in proportion to their size: so most are scored before `due`.
+    /// Each gets half of the time that is left, so that no single one costs the others theirs; those for which that was not
+    /// enough get what is left in the end. The rest is abstained from.
+    ///
     /// - `rows`: all rows of the epoch; `None` if they cannot be had, and then the validator abstains from everything: it
     ///   owes a sheet all the same (M-12).
+    /// - `due`: until when it has to be done; `None`: there is time without end.
     ///
     /// # Errors
     /// [`OperatorError`]. What was done before stays as it was.
@@ -454,6 +464,7 @@ impl Operator {
         ledger: &Ledger,
         evaluator: &mut dyn Evaluator,
         rows: Option<&Rows>,
+        due: Option<Instant>,
     ) -> Result<(), OperatorError> {
         let task =
             ledger.tasks.get(&self.task).ok_or_else(|| impossible("score", "there is no such task"))?;
@@ -465,21 +476,39 @@ impl Operator {
         let Duty::Validator { reporter, .. } = &mut self.duty else {
             return Err(impossible("score", "a node does not"));
         };
-        let mut judge = Judge::new(task, evaluator);
+        let entries: Vec<&Entry> =
+            places.iter().filter_map(|place| flight.entries.get(*place as usize)).collect();
+        let file = |entry: &Entry| self.stores.public.path_of(ContentHash(entry.content_hash.0));
+        let mut order: Vec<usize> = (0..entries.len()).collect();
+        order.sort_by_cached_key(|i| std::fs::metadata(file(entries[*i])).map_or(0, |file| file.len()));
+        let why =
+            if rows.is_some() { "no time was left" } else { "there are no evaluation data for this epoch" };
         if self.found.0 != flight.seed {
             self.found = (flight.seed, BTreeMap::new());
         }
         let known = &mut self.found.1;
-        let mut verdict = |entry: &Entry| match (known.get(&entry.node), rows) {
-            (Some(known), _) => known.clone(),
-            (None, Some(rows)) => judge.verdict(entry.node, entry.number, entry.content_hash, rows),
-            (None, None) => Verdict::Unavailable("there are no evaluation data for this epoch".to_owned()),
-        };
-        let found: Vec<(Address, Verdict)> = places
+        let unknown = || Verdict::Unavailable(why.to_owned());
+        let mut found: Vec<(Address, Verdict)> = entries
             .iter()
-            .filter_map(|place| flight.entries.get(*place as usize))
-            .map(|entry| (entry.node, verdict(entry)))
+            .map(|entry| (entry.node, known.get(&entry.node).cloned().unwrap_or_else(unknown)))
             .collect();
+        let mut judge = Judge::new(task, evaluator);
+        for share in if due.is_some() { &[2, 1][..] } else { &[1] } {
+            for i in &order {
+                let (Verdict::Unavailable(_), Some(rows)) = (&found[*i].1, rows) else { continue };
+                let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+                if left.is_some_and(|left| left.is_zero()) {
+                    break;
+                }
+                judge.until(left.map(|left| std::time::Instant::now() + left / *share));
+                let Entry { node, number, content_hash, .. } = entries[*i];
+                found[*i].1 = judge.verdict(*node, *number, *content_hash, rows);
+            }
+        }
+        let abstained = found.iter().filter(|(_, verdict)| verdict.report().is_none()).count();
+        if abstained > 0 {
+            warn!(task = self.task, epoch, abstained, of = found.len(), "not all submissions can be scored");
+        }
         for (node, verdict) in &found {
             debug!(validator = %self.account.address(), %node, ?verdict, epoch, "scored");
         }
@@ -640,14 +669,14 @@ impl Operator {
     }
 }
 
-/// Seconds for which a sealed slice of an epoch is waited for: until a quarter of the phase is left in which the sheet is due.
-fn patience(clock: &Clock, epoch: u32, now: u64) -> u64 {
+/// Seconds until a `part` of the phase is left in which the sheet of an epoch is due.
+fn secs_until(clock: &Clock, epoch: u32, now: u64, part: u64) -> u64 {
     let (due, after) = match clock.at(now) {
         (current, phase) if current == epoch && phase < Phase::Reveal => (Phase::Commit, Phase::Reveal),
         _ => (Phase::Reveal, Phase::Settle),
     };
     let (start, end) = (clock.start(epoch, due), clock.start(epoch, after));
-    end.saturating_sub(end.saturating_sub(start).div_ceil(4)).saturating_sub(now)
+    end.saturating_sub(end.saturating_sub(start).div_ceil(part)).saturating_sub(now)
 }
 
 /// Until when artifacts that cannot be had are asked for again: a store may fail for a while, and a stranger who gives nothing

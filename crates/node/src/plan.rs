@@ -288,19 +288,11 @@ pub fn assigned(view: &View<'_>, flight: &Flight) -> Vec<u32> {
 }
 
 fn seed(view: &View<'_>, epoch: u32, phase: Phase) -> Option<Action> {
-    let due = phase == Phase::Seed && seed_is_due(view.task, view.clock, view.now, view.now);
-    (due && view.clock.at(view.now).0 == epoch).then_some(Action::DrawSeed)
-}
-
-/// Whether the seed of the epoch at `now` can be drawn, and could be at `since` already.
-#[must_use]
-pub(crate) fn seed_is_due(task: &Task, clock: &Clock, now: u64, since: u64) -> bool {
-    let (epoch, phase) = clock.at(now);
-    let ready = clock.start(epoch, Phase::Seed) + u64::from(clock.schedule.seed_delay);
-    let drawn = task.epoch(epoch).is_some();
-    let someone_can_score = !task.totals_at(Role::Validator, epoch).0.is_zero();
-    let open = phase == Phase::Seed && since >= ready && task.flight.is_none();
-    open && !drawn && someone_can_score && !task.entries.is_empty()
+    let ready = view.clock.start(epoch, Phase::Seed) + u64::from(view.clock.schedule.seed_delay);
+    let drawn = view.task.epoch(epoch).is_some();
+    let someone_can_score = !view.task.totals_at(Role::Validator, epoch).0.is_zero();
+    let open = phase == Phase::Seed && view.now >= ready && view.task.flight.is_none();
+    (open && !drawn && someone_can_score && !view.task.entries.is_empty()).then_some(Action::DrawSeed)
 }
 
 /// Submissions that only make work: withdrawn earlier, or without the least stake.

@@ -177,6 +177,14 @@ impl Follower {
         &self.ledger
     }
 
+    /// The state as of the newest block that no reorganisation can undo that is followed, [`MAX_REORG`] before
+    /// [`Self::head`], and the time of that block; `None` before there are as many.
+    #[must_use]
+    pub fn settled(&self) -> Option<(&Ledger, u64)> {
+        let first = self.links.front().filter(|_| self.links.len() == KEPT)?;
+        Some((&self.base, first.head.timestamp))
+    }
+
     /// Time of the newest block read, in seconds since 1970.
     #[must_use]
     pub fn now(&self) -> u64 {

@@ -1,5 +1,7 @@
 //! Evaluates every artifact again and compares with the consensus.
 
+use std::collections::BTreeSet;
+
 use aiarena_chain::ledger::{Flight, Ledger, Stage, Task};
 use aiarena_ml::{Dataset, Rows};
 use aiarena_node::{
@@ -16,6 +18,8 @@ use crate::{
     ui::Ui,
 };
 
+/// Slices of one task on which nothing was evaluated, and that are missed one by one.
+const MOST_MISSING: u32 = 8;
 /// Largest description that is read, in bytes.
 const LARGEST_DESCRIPTION: u64 = 1 << 20;
 
@@ -123,11 +127,21 @@ fn slice(with: &Rescore, task: &Task, epoch: u32, at: At, findings: &mut Finding
 }
 
 /// Looks also at slices on which nothing was evaluated, since nobody submitted or the task ended early.
+///
+/// It gives up after some that are missing: the number of epochs is the creator's choice, and may be millions.
 fn check_unused(with: &Rescore, task: &Task, at: At, findings: &mut Findings) {
-    let epochs = task.first_epoch..task.first_epoch.saturating_add(task.params.epochs);
-    let used = |epoch: &u32| flights(task).any(|flight| flight.epoch == *epoch);
-    for epoch in epochs.filter(|epoch| !used(epoch)) {
-        drop(slice(with, task, epoch, at, findings));
+    let end = task.first_epoch.saturating_add(task.params.epochs);
+    let used: BTreeSet<u32> = flights(task).map(|flight| flight.epoch).collect();
+    let mut missing = 0;
+    for epoch in (task.first_epoch..end).filter(|epoch| !used.contains(epoch)) {
+        if missing == MOST_MISSING {
+            let why = format!(
+                "{missing} slices on which nothing was evaluated are missing, those of epochs {epoch} to {} were not looked for",
+                end - 1
+            );
+            return findings.push(Kind::Data, "M-1", Place::default().task(task.number), why);
+        }
+        missing += u32::from(slice(with, task, epoch, at, findings).is_none());
     }
 }
 
@@ -207,4 +221,43 @@ fn compare(
         findings.equal((Kind::Rescore, "M-7, M-16"), place, what, own, tally.consensus);
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use aiarena_chain::ledger::TaskParams;
+    use aiarena_mechanism::{ranking::RankingRule, settle::Task as Rules};
+    use alloy::primitives::{B256, U256};
+
+    use super::*;
+
+    #[test]
+    fn a_task_of_many_epochs_without_slices_does_not_flood_the_report() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FolderStore::open(folder.path(), 1 << 20).unwrap();
+        let with = Rescore { data: Dataset::embedded(), store, descriptions: Vec::new() };
+        let rules = Rules {
+            rule: RankingRule::StakeIntegral { phi_wad: U256::ONE },
+            gamma_wad: U256::ZERO,
+            epsilon_wad: U256::ZERO,
+            tolerance: 0,
+            redundancy: 1,
+        };
+        let params = TaskParams {
+            metadata: B256::ZERO,
+            evaluation_root: B256::ZERO,
+            epochs: u32::MAX,
+            min_node_stake: U256::ONE,
+            min_validator_stake: U256::ONE,
+            max_submissions: 8,
+            fresh_data: true,
+            rules,
+        };
+        let task = Task::new(1, Address::ZERO, (1, u32::MAX), params);
+        let mut findings = Findings::default();
+        check_unused(&with, &task, At { chain_id: 1, arena: Address::ZERO, now: 0 }, &mut findings);
+        let said: Vec<String> = findings.list().iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), 9, "{said:?}");
+        assert!(said[8].contains("8 slices") && said[8].contains("epochs 9 to 4294967294"), "{}", said[8]);
+    }
 }

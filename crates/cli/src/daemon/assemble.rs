@@ -16,7 +16,7 @@ use aiarena_chain::{
 };
 use aiarena_ml::{Architecture, Dataset, EMBEDDED_DIGEST, MAX_ARTIFACT_BYTES, Rows, TrainingConfig};
 use aiarena_node::{
-    daemon::{Daemon, Pace, SealedTask, Sealer},
+    daemon::{Courier, Daemon, Pace, Route, Sealer},
     operator::{Duty, Honest, Operator, Remote, Shelves, Trainer},
     salt::Salts,
     sandbox::{self, Sandbox},
@@ -28,10 +28,16 @@ use alloy::{primitives::Address, signers::local::PrivateKeySigner};
 use anyhow::{Context, Result, bail, ensure};
 use tracing::{info, warn};
 
+use super::slices::OwnSlices;
 use crate::{
     config::{Config, Training},
     description::TaskDescription,
-    operator::{deploy::AddressBook, evaluation, network, stores, wallet},
+    operator::{
+        deploy::AddressBook,
+        network,
+        sole::{Held, Sole},
+        stores, wallet,
+    },
 };
 
 /// Largest artifact, in bytes.
@@ -49,8 +55,9 @@ pub(super) async fn daemon(
     role: Role,
     stop: Arc<AtomicBool>,
     reloaded: bool,
-) -> Result<Daemon> {
-    let Base { signer, deployment, folder, account, follower, pace } = Base::open(config, reloaded).await?;
+) -> Result<(Daemon, Held)> {
+    let Base { signer, deployment, folder, account, follower, pace, held } =
+        Base::open(config, reloaded).await?;
     let me = signer.address();
     let shelves = shelves(config, &folder)?;
     if role == Role::Validator {
@@ -94,10 +101,10 @@ pub(super) async fn daemon(
     for (operator, data) in operators {
         daemon.add(operator, data).await?;
     }
-    Ok(daemon)
+    Ok((daemon, held))
 }
 
-/// What every daemon begins with.
+/// What a daemon that sends begins with.
 struct Base {
     signer: PrivateKeySigner,
     deployment: Deployment,
@@ -106,6 +113,8 @@ struct Base {
     account: Account,
     follower: Follower,
     pace: Pace,
+    /// Its name among this machine's daemons.
+    held: Held,
 }
 
 impl Base {
@@ -117,6 +126,14 @@ impl Base {
         let folder = config.folder_of_key(me);
         let journal = open_journal(&folder, config.network.chain_id, me, reloaded).await?;
         let endpoints = network::endpoints(&config.network, EndpointsConfig::default())?;
+        let sole = loop {
+            match Sole::of(&endpoints.provider(), config.network.chain_id, me).await {
+                Ok(sole) => break sole,
+                Err(error) => warn!(%error, "cannot reach the chain yet; trying again"),
+            }
+            tokio::time::sleep(RETRY).await;
+        };
+        let held = sole.take()?;
         let rpc = endpoints.rpc_client();
         rpc.set_poll_interval(config.operator.poll);
         let policy = FeePolicy { cap: config.network.max_fee.0, ..FeePolicy::default() };
@@ -129,14 +146,13 @@ impl Base {
             warn!(%error, "cannot finish what was on its way yet; trying again");
             tokio::time::sleep(RETRY).await;
         }
-        let follower = read(&endpoints, deployment, &folder).await?;
-
+        let follower = read(&endpoints, deployment, &folder.join("chain.db")).await?;
         let pace = Pace {
             poll: config.operator.poll,
             confirmations: config.network.confirmations.max(MAX_REORG),
             turn_secs: config.operator.turn_secs,
         };
-        Ok(Self { signer, deployment, folder, account, follower, pace })
+        Ok(Self { signer, deployment, folder, account, follower, pace, held })
     }
 }
 
@@ -155,10 +171,9 @@ async fn open_journal(folder: &Path, chain_id: u64, me: Address, reloaded: bool)
 }
 
 /// Reads the arena's history, as far as it is not in the archive yet.
-async fn read(endpoints: &Endpoints, deployment: Deployment, folder: &Path) -> Result<Follower> {
-    let archive = folder.join("chain.db");
+async fn read(endpoints: &Endpoints, deployment: Deployment, archive: &Path) -> Result<Follower> {
     let mut follower = loop {
-        match Follower::open(endpoints.provider(), deployment, &archive).await {
+        match Follower::open(endpoints.provider(), deployment, archive).await {
             Ok(follower) => break follower,
             Err(error) if error.is_retryable() => {
                 warn!(%error, "cannot begin to read the chain yet; trying again");
@@ -221,7 +236,7 @@ fn shelves(config: &Config, folder: &Path) -> Result<Shelves> {
 }
 
 /// What the task's creator says of it: an artifact like any other, whose hash is on chain.
-async fn describe(task: &Task, shelves: &Shelves) -> Result<TaskDescription> {
+pub(super) async fn describe(task: &Task, shelves: &Shelves) -> Result<TaskDescription> {
     let hash = ContentHash(task.params.metadata.0);
     let remote = shelves.remote.as_ref().context("no store is configured")?;
     remote.stores.fetch(hash, &[], &shelves.public, &remote.limits).await.with_context(|| {
@@ -280,56 +295,42 @@ fn training_rows(config: &Config, description: &TaskDescription) -> Result<Rows>
     Ok(rows)
 }
 
-/// A creator's daemon: all tasks of this key whose evaluation data are sealed, or those of them that are configured.
-pub(super) async fn sealer(config: &Config, reloaded: bool) -> Result<Sealer> {
-    let Base { signer, deployment, folder, account, follower, pace } = Base::open(config, reloaded).await?;
-    let me = signer.address();
+/// A creator's daemon: all tasks of this key whose evaluation data are sealed, or those of them that are configured. It signs
+/// nothing, so it needs the key's address alone.
+pub(super) async fn sealer(config: &Config) -> Result<Sealer<OwnSlices>> {
+    let me = wallet::address(config)?;
+    let signer = match config.seal.evaluation.is_empty() {
+        true => None,
+        false => Some(wallet::unlock(config)?),
+    };
+    let deployment = AddressBook::finished(config)?;
+    let folder = config.folder_of_key(me);
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let shelves = shelves(config, &folder)?;
-    let mut sealed = Vec::new();
-    let wanted = &config.operator.tasks;
-    for number in wanted {
-        let task = follower.ledger().tasks.get(number);
-        let task = task.with_context(|| format!("there is no task {number} in this arena"))?;
-        ensure!(task.creator == me, "task {number} was created by {}, not by {me}", task.creator);
-    }
-    let mine = follower.ledger().tasks.values().filter(|task| task.creator == me);
-    for task in mine.filter(|task| wanted.is_empty() || wanted.contains(&task.number)) {
-        let open = async {
-            let description = describe(task, &shelves).await?;
-            if description.evaluation.is_public() {
-                return anyhow::Ok(None);
-            }
-            let tree = evaluation::find(config, &deployment, &signer, task)?;
-            info!(task = task.number, title = description.title, slices = tree.slices().len(), "sealing");
-            Ok(Some(tree))
-        };
-        match open.await {
-            Ok(tree) => sealed.extend(tree.map(|tree| SealedTask { number: task.number, tree })),
-            // An old task that nobody named must not keep the others from being sealed.
-            Err(error) if wanted.is_empty() => {
-                warn!(
-                    task = task.number,
-                    "not sealed: {error:#}; name the others as tasks in [operator] to silence this"
-                );
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    ensure!(
-        !sealed.is_empty(),
-        "{me} has created no task whose evaluation data are sealed: `aiarena task create` makes one, if its description says \
-         \"evaluation\": \"sealed_slices\""
-    );
-    let Remote { stores, limits } = shelves.remote.context("no store is configured")?;
+    let Remote { stores, limits } = shelves.remote.clone().context("no store is configured")?;
     ensure!(
         stores.stores().iter().any(aiarena_store::Store::is_writable),
         "none of the stores can be written: name a folder or a bucket as stores in [operator] of the configuration"
     );
-    let mut sealer = Sealer::new(follower, account, pace, stores, limits);
-    for task in sealed {
-        sealer.add(task)?;
+    let endpoints = network::endpoints(&config.network, EndpointsConfig::default())?;
+    // Another file than that of a daemon or a command that sends with this key.
+    let follower = read(&endpoints, deployment, &folder.join("seal.db")).await?;
+    for number in &config.operator.tasks {
+        let task = follower.ledger().tasks.get(number);
+        let task = task.with_context(|| format!("there is no task {number} in this arena"))?;
+        ensure!(task.creator == me, "task {number} was created by {}, not by {me}", task.creator);
     }
-    Ok(sealer)
+    let route = Route {
+        chain_id: deployment.chain_id,
+        arena: deployment.arena,
+        creator: me,
+        only: config.operator.tasks.iter().copied().collect(),
+        patience_blocks: config.network.confirmations.saturating_sub(MAX_REORG),
+        limits,
+    };
+    info!(creator = %me, "sealing the slices of its tasks, also of those that are created later");
+    let source = OwnSlices { config: config.clone(), deployment, me, signer, shelves };
+    Ok(Sealer::new(follower, Courier::new(route, source, &stores), config.operator.poll))
 }
 
 fn trainer(

@@ -2,6 +2,7 @@
 
 pub(crate) mod assemble;
 mod serve;
+mod slices;
 
 use std::{
     path::PathBuf,
@@ -22,7 +23,12 @@ use tokio::{
 };
 use tracing::{error, info};
 
-use crate::{config::Config, operator::args::ConfigArgs, ui::told};
+use self::slices::OwnSlices;
+use crate::{
+    config::Config,
+    operator::{args::ConfigArgs, sole::Held},
+    ui::told,
+};
 
 /// Which daemon.
 #[derive(Debug, Args)]
@@ -49,14 +55,15 @@ pub enum NodeRole {
     Validate,
     /// Seal each epoch's evaluation data of your tasks to their validators, and publish all of them at the end
     ///
-    /// For the creator of tasks whose evaluation data are sealed. Signals as for `train`.
+    /// For the creator of tasks whose evaluation data are sealed. It sends no transaction: it needs the key's address, but no
+    /// password, and commands of the same key may run beside it. It finds new tasks by itself. Signals as for `train`.
     Seal,
 }
 
 /// A daemon of either kind.
 enum Running {
-    Operator(Box<Daemon>),
-    Creator(Box<Sealer>),
+    Operator(Box<Daemon>, Held),
+    Creator(Box<Sealer<OwnSlices>>),
 }
 
 impl Running {
@@ -70,22 +77,23 @@ impl Running {
             NodeRole::Train => Role::Node,
             NodeRole::Validate => Role::Validator,
             NodeRole::Seal => {
-                return Ok(Self::Creator(Box::new(assemble::sealer(config, reloaded).await?)));
+                return Ok(Self::Creator(Box::new(assemble::sealer(config).await?)));
             }
         };
-        Ok(Self::Operator(Box::new(assemble::daemon(config, role, stop, reloaded).await?)))
+        let (daemon, held) = assemble::daemon(config, role, stop, reloaded).await?;
+        Ok(Self::Operator(Box::new(daemon), held))
     }
 
     fn health(&self) -> Arc<Health> {
         match self {
-            Self::Operator(daemon) => daemon.health(),
+            Self::Operator(daemon, _) => daemon.health(),
             Self::Creator(sealer) => sealer.health(),
         }
     }
 
     async fn run(self, stop: watch::Receiver<bool>) -> Result<(), DaemonError> {
         match self {
-            Self::Operator(daemon) => daemon.run(stop).await,
+            Self::Operator(daemon, _held) => daemon.run(stop).await,
             Self::Creator(sealer) => sealer.run(stop).await,
         }
     }

@@ -197,7 +197,7 @@ fn work(
                 loop {
                     let job = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
                     let Some((actor, action)) = job else { break };
-                    if let Err(error) = actor.operator.work(&action, ledger, now, data) {
+                    if let Err(error) = actor.operator.work(&action, ledger, now, data, None) {
                         let error = anyhow::Error::new(error).context(actor.name.clone());
                         failures.lock().unwrap_or_else(PoisonError::into_inner).push(error);
                     }

@@ -20,6 +20,7 @@ mod publish;
 mod secret;
 mod send;
 mod session;
+pub(crate) mod sole;
 mod stake;
 mod status;
 pub(crate) mod stores;

@@ -7,7 +7,7 @@ use aiarena_chain::{
     deploy::Deployment,
     ledger::{Ledger, Phase, Role, Task},
 };
-use aiarena_node::sealed::EvaluationTree;
+use aiarena_node::sealed::{EvaluationTree, slice_secret};
 use alloy::primitives::U256;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use super::{
     args::{SendArgs, TaskArgs, TaskCommand},
     date::utc,
-    evaluation, publish, say,
+    evaluation::{self, Kept},
+    publish, say,
     send::{Refusal, Step, carry_out},
     session::{Session, Token},
     stake::open,
@@ -80,13 +81,15 @@ fn write_params(file: &Path) -> Result<bool> {
 
 async fn create(session: Session, file: &Path, flags: &SendArgs) -> Result<bool> {
     let NewTask { description, mut params, sealed } = task_params::read(file, &session.token)?;
-    if let Some(rows) = &sealed {
+    if let Some(rows) = sealed {
         let signer = wallet::unlock(&session.config)?;
+        evaluation::check_unused(&session.config, signer.address(), &rows, session.follow().await?.ledger())?;
         let Deployment { chain_id, arena, .. } = session.deployment;
-        let tree = EvaluationTree::of_creator(&signer, chain_id, arena, rows, params.epochs)?;
-        params.evaluationRoot = tree.root();
+        let secret = slice_secret(&signer, chain_id, arena, &rows, params.epochs);
+        params.evaluationRoot = EvaluationTree::of_rows(&rows, params.epochs, secret)?.root();
         if !flags.dry_run {
-            let kept = evaluation::keep(&session.config, signer.address(), tree.root(), rows)?;
+            let kept = Kept { secret, rows };
+            let kept = kept.write(&session.config, signer.address(), params.evaluationRoot)?;
             eprintln!(
                 "kept the evaluation data in {}: `aiarena node seal` sends them, so let it run while the task does",
                 kept.display()

@@ -9,7 +9,7 @@ use aiarena_chain::{
 use alloy::{primitives::Address, providers::Provider, signers::local::PrivateKeySigner};
 use anyhow::{Context, Result, ensure};
 
-use super::{keystore, network, secret};
+use super::{keystore, network, secret, sole::Sole};
 use crate::config::Config;
 
 /// Opens the configured key over the configured endpoints, and brings to an end what a
@@ -21,10 +21,12 @@ pub async fn open(config: &Config) -> Result<Account> {
     let rpc = network::client(&config.network, &network::connect(&config.network).await?);
     let signer = unlock(config)?;
     let me = signer.address();
-    let journal = Journal::open(&config.folder_of_key(me), config.network.chain_id, me).await?;
+    let chain_id = config.network.chain_id;
+    let journal = Journal::open(&config.folder_of_key(me), chain_id, me).await?;
     let policy = FeePolicy { cap: config.network.max_fee.0, ..FeePolicy::default() };
     let unfinished = journal.unresolved().await?;
     let account = Account::with_journal(rpc, signer, journal, policy).await?;
+    Sole::of(account.provider(), chain_id, me).await?.check()?;
     let head = account.provider().get_block_number().await.context("cannot ask for the newest block")?;
     // What a reorganisation undid since is sent again, too.
     account

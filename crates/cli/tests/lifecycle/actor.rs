@@ -117,12 +117,15 @@ impl Actor {
         u128::from_str_radix(answer.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
     }
 
-    /// Starts its daemon, which logs into a file of its own.
+    /// Starts its daemon, which logs into a file of its own. One that only seals is not told the password.
     pub(crate) fn daemon(&self, role: &str) -> Daemon {
         let number = self.starts.fetch_add(1, Ordering::Relaxed);
         let log = self.folder.join(format!("log-{number}"));
         let file = File::create(&log).unwrap();
         let mut command = self.command(&["-v", "node", role]);
+        if role == "seal" {
+            command.env_remove("AIARENA_PASSWORD");
+        }
         let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
         Daemon { child, log, url: format!("http://127.0.0.1:{}", self.port) }
     }

@@ -15,10 +15,13 @@ pub(crate) struct Anvil {
 
 impl Anvil {
     /// Starts it with the chain id of Base Sepolia and a block per second.
-    pub(crate) fn start() -> Self {
+    ///
+    /// - `options`: more of its own.
+    pub(crate) fn start(options: &[&str]) -> Self {
         let program = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../contracts/tools/anvil");
         let mut child = Command::new(program)
             .args(["--port", "0", "--chain-id", "84532", "--block-time", "1"])
+            .args(options)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()

@@ -91,7 +91,7 @@ fn task(follower: &Follower) -> &Task {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_from_its_creation_to_the_last_claim() {
-    let anvil = Anvil::start();
+    let anvil = Anvil::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let store = format!("file:{}", folder.path().join("public").display());
     let actor = |name: &str, extra: &str| Actor::new(folder.path(), name, &anvil, &store, extra);

@@ -1,6 +1,6 @@
-//! A task with sealed evaluation data, with a process for everybody, over Anvil with a block per second: a creator that is
-//! killed once, two nodes, and three validators, of whom one registers its key after the first sealing and one cannot reach
-//! the slices in the first epoch.
+//! A task with sealed evaluation data, with a process for everybody, over Anvil with a block per second: a creator whose daemon
+//! is there before its task, knows no password, is killed once and told once to read its configuration again; two nodes; and
+//! three validators, of whom one registers its key after the first sealing and one cannot reach the slices in the first epoch.
 #![expect(clippy::unwrap_used, reason = "what fails in the helpers of a test fails the test")]
 
 #[allow(dead_code, reason = "the other test that shares it needs more of it")]
@@ -12,7 +12,7 @@ mod anvil;
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use aiarena_chain::{
@@ -90,6 +90,11 @@ async fn until(follower: &mut Follower, what: &str, holds: impl Fn(&Follower) ->
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the clock of the machine is what the chain's is set by")]
+fn machine_time() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+}
+
 async fn until_time(follower: &mut Follower, time: u64) {
     until(follower, "a time", |follower| follower.now() >= time).await;
 }
@@ -123,7 +128,9 @@ fn check_secret(folder: &Path, rows: &Rows) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_validators_see_sealed_data_until_the_task_is_over() {
-    let anvil = Anvil::start();
+    // The chain's clock is behind that of this machine, which has to be past the end, too, before slices are published.
+    let genesis = machine_time() - 2_000;
+    let anvil = Anvil::start(&["--timestamp", &genesis.to_string()]);
     let root = tempfile::tempdir().unwrap();
     let (public, slices) = (root.path().join("public"), root.path().join("slices"));
     let url = |folder: &Path| format!("file:{}", folder.display());
@@ -147,6 +154,9 @@ async fn only_validators_see_sealed_data_until_the_task_is_over() {
     creator.run(&["deploy", "--params", "deployment.toml", "--yes"]);
     let book = creator.read("contracts.json");
     let deployment: Deployment = serde_json::from_str(&book).unwrap();
+    let provider = ProviderBuilder::new().connect_http(anvil.url().parse().unwrap()).erased();
+    let mut follower = Follower::connect(provider, deployment).await.unwrap();
+    follower.sync().await.unwrap();
     for other in nodes.iter().chain(&validators) {
         other.write("contracts.json", &book);
         creator.run(&["token", "mint", "2000", "--to", &other.address(), "--yes"]);
@@ -168,8 +178,17 @@ async fn only_validators_see_sealed_data_until_the_task_is_over() {
     refused(&description, &TASK_PARAMS.replace("\"secret\"", "\"embedded\""), "a folder of your own");
     refused(&description, &TASK_PARAMS.replace("epochs = 2", "epochs = 401"), "too few for 401 epochs");
     creator.write("task.toml", TASK_PARAMS);
+    // It finds the task that is made while it runs, and keeps no command of the key from running.
+    let mut sealing = creator.daemon("seal");
+    until(&mut follower, "the creator's daemon runs", |_| sealing.log().contains("sealing the slices")).await;
     creator.run(&["task", "create", "--params", "task.toml", "--yes"]);
     creator.run(&["task", "fund", "1", "3000", "--yes"]);
+    let few = Dataset { evaluation: rows.select(&[7, 0]), ..own };
+    few.save(&root.path().join("creator/other")).unwrap();
+    let other = TASK_PARAMS.replace("\"secret\"", "\"other\"");
+    creator.write("task.toml", &other);
+    let (code, said) = creator.try_run(&["task", "create", "--params", "task.toml", "--yes"]);
+    assert!(code == Some(2) && said.contains("2 of the evaluation rows are rows of task 1 too"), "{said}");
     // The folder is not needed any more: what was kept is enough.
     fs::remove_dir_all(root.path().join("creator/secret")).unwrap();
     let described = files(&slices);
@@ -186,12 +205,9 @@ async fn only_validators_see_sealed_data_until_the_task_is_over() {
         }
     });
 
-    let provider = ProviderBuilder::new().connect_http(anvil.url().parse().unwrap()).erased();
-    let mut follower = Follower::connect(provider, deployment).await.unwrap();
     follower.sync().await.unwrap();
     let clock = follower.ledger().clock;
     anvil.jump_to(clock.start(1, Phase::Submit) - 6);
-    let mut sealing = creator.daemon("seal");
     let mut training: Vec<Daemon> = nodes.iter().map(|node| node.daemon("train")).collect();
     let mut scoring: Vec<Daemon> = validators[..2].iter().map(|actor| actor.daemon("validate")).collect();
 
@@ -227,16 +243,19 @@ async fn only_validators_see_sealed_data_until_the_task_is_over() {
     assert!(matches!(open(&sealed, &stranger, &place), Err(SealedError::OtherRecipients)));
 
     until_time(&mut follower, clock.start(EPOCHS + 1, Phase::Submit)).await;
-    let settled = |follower: &Follower| task(follower).settled.len() == EPOCHS as usize;
-    until(&mut follower, "all epochs are settled", settled).await;
     let published =
         |epoch| slices.join(published_name(deployment.chain_id, deployment.arena, TASK, epoch).as_str());
+    assert!((1..=EPOCHS).all(|epoch| !published(epoch).exists()), "the end may still be undone");
+    let settled = |follower: &Follower| task(follower).settled.len() == EPOCHS as usize;
+    until(&mut follower, "all epochs are settled", settled).await;
+    sealing.signal("HUP");
+    anvil.request("anvil_mine", json!([65]));
     until(&mut follower, "all slices are published", |_| (1..=EPOCHS).all(|e| published(e).exists())).await;
     for daemon in training.iter_mut().chain(&mut scoring).chain([&mut sealing]) {
         daemon.stop();
     }
     let warned = creator.logs();
-    assert!(warned.contains("no usable key") && warned.contains(&validators[2].address()), "{warned}");
+    assert!(warned.contains("and no usable key") && warned.contains(&validators[2].address()), "{warned}");
     check_scores(task(&follower), &validators, &rows, &slices, published);
 
     let said = creator.run(&audit);

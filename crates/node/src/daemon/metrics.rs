@@ -30,8 +30,8 @@ pub(super) fn describe() {
     );
     describe_gauge!("aiarena_deadlines_met", "Drawn epochs in which the operator did what it owed");
     describe_counter!("aiarena_slices_sealed_total", "Times that a creator sealed an epoch's slice");
-    describe_counter!("aiarena_slices_published_total", "Slices that a creator published after its task");
-    describe_gauge!("aiarena_validators_without_key", "Validators of a sealed task that can only abstain");
+    describe_counter!("aiarena_slices_published_total", "Slices that a store took after their task was over");
+    describe_gauge!("aiarena_validators_without_slice", "Validators of a sealed task that can only abstain");
     describe_gauge!("aiarena_deadlines_missed", "Drawn epochs in which it did not");
 }
 
@@ -52,13 +52,13 @@ pub(super) fn sealed() {
     counter!("aiarena_slices_sealed_total").increment(1);
 }
 
-pub(super) fn published() {
-    counter!("aiarena_slices_published_total").increment(1);
+pub(super) fn published(slices: u32) {
+    counter!("aiarena_slices_published_total").increment(slices.into());
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for a dashboard")]
-pub(super) fn without_key(task: u64, count: usize) {
-    gauge!("aiarena_validators_without_key", "task" => task.to_string()).set(count as f64);
+pub(super) fn without_slice(task: u64, count: usize) {
+    gauge!("aiarena_validators_without_slice", "task" => task.to_string()).set(count as f64);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for a dashboard")]

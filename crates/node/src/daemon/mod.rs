@@ -1,5 +1,6 @@
 //! A process that takes part for months: reads the chain, plans, works and sends, until it is told to stop.
 
+mod courier;
 mod metrics;
 mod sealer;
 mod turns;
@@ -25,8 +26,11 @@ use tokio::{
 };
 use tracing::{debug, error, info, warn};
 
-pub use self::sealer::{SealedTask, Sealer};
 use self::turns::Turns;
+pub use self::{
+    courier::{Courier, Route, Sight, SliceSource},
+    sealer::Sealer,
+};
 use crate::{
     operator::{Operator, OperatorError},
     plan::{Action, plan},
@@ -65,14 +69,6 @@ pub enum DaemonError {
     /// Somebody else's task, or none.
     #[error("there is no task {0} in this arena")]
     NoTask(u64),
-    /// The slices are not those whose root the task has.
-    #[error("the evaluation data are not those of task {task}, whose root is {root}")]
-    OtherSlices {
-        /// The task.
-        task: u64,
-        /// Its root.
-        root: alloy::primitives::B256,
-    },
     /// Work on this machine ended in a way that its code does not foresee.
     #[error("the work on task {task} broke off: {why}")]
     Broken {
@@ -183,66 +179,9 @@ impl Daemon {
     ///
     /// # Errors
     /// [`DaemonError`], for what does not pass by itself.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), DaemonError> {
-        let mut stopping = stop.clone();
-        loop {
-            {
-                let mut look = std::pin::pin!(self.look());
-                tokio::select! {
-                    result = &mut look => result?,
-                    () = told(&mut stopping) => {
-                        info!("stopping");
-                        if tokio::time::timeout(GRACE, look).await.is_err() {
-                            warn!("a transaction is still on its way; the next start looks after it");
-                        }
-                        return Ok(());
-                    }
-                }
-            }
-            self.health.looked();
-            tokio::select! {
-                () = tokio::time::sleep(self.pace.poll) => {}
-                () = told(&mut stop) => return Ok(()),
-            }
-        }
-    }
-
-    /// One look at the chain, and what follows from it.
-    async fn look(&mut self) -> Result<(), DaemonError> {
-        if let Err(error) = self.read().await {
-            self.health.reading.store(false, Ordering::Relaxed);
-            metrics::failed("read");
-            if passes(&error) {
-                warn!(%error, "cannot read the chain; trying again");
-                return Ok(());
-            }
-            return Err(error);
-        }
-        self.finish_work().await?;
-        // First what is the operator's own and has a deadline, in all tasks; then what anyone may do.
-        for own in [true, false] {
-            for task in self.seats.keys().copied().collect::<Vec<_>>() {
-                self.act(task, own).await?;
-            }
-        }
-        self.turns.forget(self.follower.now());
-        Ok(())
-    }
-
-    async fn read(&mut self) -> Result<(), DaemonError> {
-        self.follower.sync().await?;
-        let head = self.follower.head().map_or(0, |head| head.number);
-        self.account.confirm(head, self.pace.confirmations).await?;
-        self.health.head.store(head, Ordering::Relaxed);
-        self.health.reading.store(true, Ordering::Relaxed);
-        let unresolved = match self.account.journal() {
-            Some(journal) => journal.unresolved().await.map_err(ClientError::from)?,
-            None => 0,
-        };
-        let working = self.seats.values().filter(|(seat, _)| matches!(seat, Seat::Working(_))).count();
-        metrics::looked(self.follower.ledger(), self.account.address(), head, self.follower.now());
-        metrics::queues(unresolved, working);
-        Ok(())
+    pub async fn run(mut self, stop: watch::Receiver<bool>) -> Result<(), DaemonError> {
+        let poll = self.pace.poll;
+        run(&mut self, poll, stop).await
     }
 
     /// Takes back the operators whose work is done.
@@ -313,16 +252,106 @@ impl Daemon {
         let Some((Seat::Idle(mut operator), data)) = self.seats.remove(&task) else { return };
         let (ledger, now, rows) = (self.follower.ledger().clone(), self.follower.now(), Arc::clone(&data));
         let work = async move {
-            operator.fetch(&action, &ledger, now).await;
+            let due = operator.fetch(&action, &ledger, now).await;
             let work = move || {
                 let begun = Instant::now();
-                let result = operator.work(&action, &ledger, now, &rows);
+                let result = operator.work(&action, &ledger, now, &rows, due);
                 metrics::worked(action.name(), begun.elapsed());
                 (operator, result)
             };
             tokio::task::spawn_blocking(work).await
         };
         self.seats.insert(task, (Seat::Working(tokio::spawn(work)), data));
+    }
+}
+
+impl Worker for Daemon {
+    fn health(&self) -> &Health {
+        &self.health
+    }
+
+    async fn read(&mut self) -> Result<(), DaemonError> {
+        self.follower.sync().await?;
+        let head = self.follower.head().map_or(0, |head| head.number);
+        self.account.confirm(head, self.pace.confirmations).await?;
+        self.health.head.store(head, Ordering::Relaxed);
+        let unresolved = match self.account.journal() {
+            Some(journal) => journal.unresolved().await.map_err(ClientError::from)?,
+            None => 0,
+        };
+        let working = self.seats.values().filter(|(seat, _)| matches!(seat, Seat::Working(_))).count();
+        metrics::looked(self.follower.ledger(), self.account.address(), head, self.follower.now());
+        metrics::queues(unresolved, working);
+        Ok(())
+    }
+
+    async fn work(&mut self) -> Result<(), DaemonError> {
+        self.finish_work().await?;
+        // First what is the operator's own and has a deadline, in all tasks; then what anyone may do.
+        for own in [true, false] {
+            for task in self.seats.keys().copied().collect::<Vec<_>>() {
+                self.act(task, own).await?;
+            }
+        }
+        self.turns.forget(self.follower.now());
+        Ok(())
+    }
+}
+
+/// What a daemon does again and again.
+trait Worker {
+    fn health(&self) -> &Health;
+
+    /// Reads the chain.
+    async fn read(&mut self) -> Result<(), DaemonError>;
+
+    /// Does what follows from it.
+    async fn work(&mut self) -> Result<(), DaemonError>;
+
+    /// One look at the chain, and what follows from it.
+    async fn look(&mut self) -> Result<(), DaemonError> {
+        let read = self.read().await;
+        self.health().reading.store(read.is_ok(), Ordering::Relaxed);
+        match read {
+            Ok(()) => self.work().await,
+            Err(error) => {
+                metrics::failed("read");
+                if !passes(&error) {
+                    return Err(error);
+                }
+                warn!(%error, "cannot read the chain; trying again");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Lets a daemon look until `stop` turns true. What it is at then is waited for.
+async fn run(
+    worker: &mut impl Worker,
+    poll: Duration,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), DaemonError> {
+    let mut stopping = stop.clone();
+    loop {
+        {
+            let mut look = std::pin::pin!(worker.look());
+            tokio::select! {
+                result = &mut look => result?,
+                () = told(&mut stopping) => {
+                    info!("stopping");
+                    if tokio::time::timeout(GRACE, look).await.is_err() {
+                        warn!("something is still on its way; the next start looks after it");
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        worker.health().looked();
+        tokio::select! {
+            () = tokio::time::sleep(poll) => {}
+            () = told(&mut stop) => return Ok(()),
+        }
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Sandbox {
     program: PathBuf,
     arguments: Vec<OsString>,
     limits: Limits,
+    /// Until then a child may take its time, if its limits leave it more.
+    until: Option<Instant>,
 }
 
 impl Sandbox {
@@ -49,7 +51,12 @@ impl Sandbox {
         limits: Limits,
     ) -> Self {
         let arguments = arguments.into_iter().map(Into::into).collect();
-        Self { program: program.into(), arguments, limits }
+        Self { program: program.into(), arguments, limits, until: None }
+    }
+
+    /// From now on no child lives longer than that: [`Fault::WallTime`].
+    pub fn until(&mut self, deadline: Option<Instant>) {
+        self.until = deadline;
     }
 
     /// What an evaluation may use.
@@ -86,7 +93,10 @@ impl Sandbox {
         feed: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send,
     ) -> Result<Vec<u8>, Fault> {
         let Limits { wall_secs, output_bytes, .. } = self.limits;
-        let deadline = Instant::now() + Duration::from_secs(wall_secs);
+        let begun = Instant::now();
+        let deadline = begun + Duration::from_secs(wall_secs);
+        let deadline = self.until.map_or(deadline, |until| until.min(deadline));
+        let wall_secs = deadline.saturating_duration_since(begun).as_secs();
         let job = Job { limits: self.limits, kind };
         let (job_in, mut job_out) = pipe()?;
         let (answer_in, answer_out) = pipe()?;

@@ -1,26 +1,42 @@
 //! What a creator has to send, when, and to whom: pure functions of the ledger, for its daemon to plan by.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use aiarena_chain::ledger::{Clock, Ledger, Phase, Role, Task};
 use alloy::primitives::{Address, B256};
 
-use super::is_usable;
-use crate::plan::seed_is_due;
+use super::{MAX_RECIPIENTS, is_usable};
 
-/// Validators that score in an epoch, with the keys that they registered, by address: those whose stake counts in it.
+/// Validators whose stake counts in an epoch, those with the most of it first.
+fn scorers(task: &Task, epoch: u32) -> Vec<Address> {
+    let minimum = task.minimum(Role::Validator);
+    let validators = task.pools.iter().filter(|(_, pool)| pool.role == Role::Validator);
+    let stakes = validators.map(|(operator, _)| (task.stake_at(*operator, epoch).0, *operator));
+    let mut scorers: Vec<_> = stakes.filter(|(stake, _)| *stake >= minimum).collect();
+    scorers.sort_by_key(|(stake, operator)| (Reverse(*stake), *operator));
+    scorers.into_iter().map(|(_, operator)| operator).collect()
+}
+
+/// Validators that score in an epoch, with the keys that they registered: the [`MAX_RECIPIENTS`] with the most stake, so that
+/// nobody with less stake can take the place of one with more.
 ///
 /// Who registered no key, or one that nothing can be sealed to, gets nothing and can only abstain.
 #[must_use]
-pub fn who_gets(ledger: &Ledger, task: &Task, epoch: u32) -> Vec<(Address, B256)> {
-    let minimum = task.minimum(Role::Validator);
-    task.pools
-        .iter()
-        .filter(|(_, pool)| pool.role == Role::Validator)
-        .filter(|(operator, _)| task.stake_at(**operator, epoch).0 >= minimum)
-        .filter_map(|(operator, _)| Some((*operator, *ledger.keys.get(operator)?)))
-        .filter(|(_, key)| is_usable(*key))
-        .collect()
+pub fn who_gets(ledger: &Ledger, task: &Task, epoch: u32) -> BTreeMap<Address, B256> {
+    let scorers = scorers(task, epoch).into_iter().take(MAX_RECIPIENTS);
+    let keys = scorers.filter_map(|operator| Some((operator, *ledger.keys.get(&operator)?)));
+    keys.filter(|(_, key)| is_usable(*key)).collect()
+}
+
+/// Validators that score in an epoch and to whom nothing can be sealed: they registered no key or one that is none, or there
+/// are [`MAX_RECIPIENTS`] with more stake.
+#[must_use]
+pub fn who_misses(ledger: &Ledger, task: &Task, epoch: u32) -> BTreeSet<Address> {
+    let got = who_gets(ledger, task, epoch);
+    scorers(task, epoch).into_iter().filter(|operator| !got.contains_key(operator)).collect()
 }
 
 /// Whether an epoch's slice is to be sealed now: its seed is drawn, so that nobody can submit any more who was told what
@@ -38,68 +54,25 @@ pub fn is_published(task: &Task, clock: &Clock, now: u64) -> bool {
     clock.at(now).0 > task.last_epoch
 }
 
-/// Validators that score in an epoch and to whom nothing can be sealed, since they registered no key or one that is none.
-#[must_use]
-pub fn without_key(ledger: &Ledger, task: &Task, epoch: u32) -> Vec<Address> {
-    let minimum = task.minimum(Role::Validator);
-    task.pools
-        .iter()
-        .filter(|(_, pool)| pool.role == Role::Validator)
-        .filter(|(operator, _)| task.stake_at(**operator, epoch).0 >= minimum)
-        .filter(|(operator, _)| !ledger.keys.get(*operator).is_some_and(|key| is_usable(*key)))
-        .map(|(operator, _)| *operator)
-        .collect()
-}
-
-/// What a creator has put into the stores of one task. It is lost with the process: to put it there again changes nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Delivered {
-    /// To which keys an epoch's slice was sealed last.
-    pub sealed: BTreeMap<u32, BTreeSet<B256>>,
-    /// Epochs whose slices are published.
-    pub published: BTreeSet<u32>,
-}
-
-/// One thing that a creator does now.
+/// To whom an epoch's slice is sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Delivery {
-    /// Draw the seed of the epoch, since nobody did (M-9).
-    DrawSeed,
-    /// Seal an epoch's slice to these keys.
-    Seal {
-        /// The epoch.
-        epoch: u32,
-        /// Whom it is sealed to.
-        keys: BTreeSet<B256>,
-    },
-    /// Publish an epoch's slice.
-    Publish {
-        /// The epoch.
-        epoch: u32,
-    },
+pub struct Sealing {
+    /// The epoch.
+    pub epoch: u32,
+    /// One key for each validator: the first that was there after the seed. Others that it registers in the same epoch are
+    /// not sealed to, or each of them would cost another sealing to everybody.
+    pub keys: BTreeMap<Address, B256>,
 }
 
-/// What the creator of a task has to do now, in this order: a pure function, and what is done is not planned again.
-///
-/// - `courtesy`: seconds for which the drawing of the seed is left to validators.
+/// The sealing that is due now, if `last` does not serve.
 #[must_use]
-pub fn deliveries(ledger: &Ledger, task: &Task, now: u64, courtesy: u64, done: &Delivered) -> Vec<Delivery> {
-    let clock = &ledger.clock;
-    if is_published(task, clock, now) {
-        // A task that was ended early has slices that nothing was evaluated on; they are published like the others.
-        let all = task.first_epoch..task.first_epoch.saturating_add(task.params.epochs);
-        let left = all.filter(|epoch| !done.published.contains(epoch));
-        return left.map(|epoch| Delivery::Publish { epoch }).collect();
+pub fn next_sealing(ledger: &Ledger, task: &Task, now: u64, last: Option<&Sealing>) -> Option<Sealing> {
+    let (epoch, _) = ledger.clock.at(now);
+    if !is_due(task, &ledger.clock, now, epoch) {
+        return None;
     }
-    let (epoch, _) = clock.at(now);
-    if epoch < task.first_epoch {
-        return Vec::new();
-    }
-    if is_due(task, clock, now, epoch) {
-        let keys: BTreeSet<B256> = who_gets(ledger, task, epoch).into_iter().map(|(_, key)| key).collect();
-        let is_new = !keys.is_empty() && done.sealed.get(&epoch) != Some(&keys);
-        return is_new.then_some(Delivery::Seal { epoch, keys }).into_iter().collect();
-    }
-    let patient = now.saturating_sub(courtesy);
-    seed_is_due(task, clock, now, patient).then_some(Delivery::DrawSeed).into_iter().collect()
+    let known = last.filter(|last| last.epoch == epoch).map(|last| &last.keys);
+    let mut keys = who_gets(ledger, task, epoch);
+    keys.extend(known.into_iter().flatten());
+    (keys.len() > known.map_or(0, BTreeMap::len)).then_some(Sealing { epoch, keys })
 }

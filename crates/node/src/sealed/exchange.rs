@@ -1,16 +1,20 @@
-//! Slices through stores: what is in one may be missing, old or a lie, and hides nothing that is in another.
+//! Slices from stores: what is in one may be missing, old or a lie, and hides nothing that is in another.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt, time::Duration};
 
-use aiarena_store::{Error, Limits, ObjectName, Stores};
-use tokio::task::JoinSet;
-use tracing::warn;
+use aiarena_store::{Limits, ObjectName, Store, Stores};
+use tokio::{task::JoinSet, time::Instant};
+use tracing::debug;
 
 use super::{MAX_SEALED_BYTES, SealedError};
 
-/// Why no store gave a slice that opens: each store with its reason.
+/// Between two questions to one store, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Why no store gave a slice that opens: each store with its last reason.
 #[derive(Debug, Default)]
-pub struct Missing(pub Vec<(String, String)>);
+pub struct Missing(pub BTreeMap<String, String>);
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,67 +31,51 @@ impl fmt::Display for Missing {
 impl std::error::Error for Missing {}
 
 /// The limits of a transfer, for files of this kind.
-fn for_slices(limits: &Limits) -> Limits {
+#[must_use]
+pub(crate) fn for_slices(limits: &Limits) -> Limits {
     Limits { max_size: MAX_SEALED_BYTES as u64, ..limits.clone() }
 }
 
-/// Asks all stores at once, and returns what the first gave that `read` accepts.
+/// Asks all stores until `until`, and returns what the first gave that `read` accepts.
+///
+/// Each store is asked again and again by itself, so that one that hangs or lies holds up no other; and each transfer may take
+/// all the time that is left, as long as it keeps the least rate: a large slice over a slow line needs it.
 ///
 /// # Errors
-/// [`Missing`] if there is none now; it may come later.
-pub async fn fetch_slice<T>(
+/// [`Missing`] if there was none in time.
+pub async fn await_slice<T>(
     stores: &Stores,
     name: &ObjectName,
     limits: &Limits,
+    until: Instant,
     read: impl Fn(&[u8]) -> Result<T, SealedError>,
 ) -> Result<T, Missing> {
     let limits = for_slices(limits);
-    let mut answers = JoinSet::new();
-    for store in stores.stores() {
-        let (store, name, limits) = (store.clone(), name.clone(), limits.clone());
-        answers.spawn(async move { (store.to_string(), store.get_named(&name, &limits).await) });
-    }
+    let ask = |store: Store, pause: Duration| {
+        let (name, limits) = (name.clone(), limits.clone());
+        async move {
+            tokio::time::sleep(pause).await;
+            let deadline = until.saturating_duration_since(Instant::now());
+            let answer = store.get_named(&name, &Limits { deadline, ..limits }).await;
+            (store, pause, answer)
+        }
+    };
+    let mut asked = JoinSet::new();
+    stores.stores().iter().for_each(|store| drop(asked.spawn(ask(store.clone(), Duration::ZERO))));
     let mut missing = Missing::default();
-    while let Some(answer) = answers.join_next().await {
-        let Ok((store, answer)) = answer else { continue };
+    while let Some(answer) = asked.join_next().await {
+        let Ok((store, pause, answer)) = answer else { continue };
         let why = match answer.map(|bytes| read(&bytes)) {
             Ok(Ok(read)) => return Ok(read),
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
-        missing.0.push((store, why));
-    }
-    missing.0.sort();
-    Err(missing)
-}
-
-/// Puts a slice into all stores that can be written.
-///
-/// # Errors
-/// The last error if a store did not take it, though others may have; [`Error::ReadOnly`] if none can be written.
-pub async fn put_everywhere(
-    stores: &Stores,
-    name: &ObjectName,
-    bytes: &[u8],
-    limits: &Limits,
-) -> Result<(), Error> {
-    let limits = for_slices(limits);
-    let mut result = Err(Error::ReadOnly { store: "every configured store".to_owned() });
-    let mut puts = JoinSet::new();
-    for store in stores.stores().iter().filter(|store| store.is_writable()) {
-        let (store, name, limits, bytes) = (store.clone(), name.clone(), limits.clone(), bytes.to_vec());
-        puts.spawn(async move { (store.to_string(), store.put_named(&name, bytes, &limits).await) });
-    }
-    let mut failed = None;
-    while let Some(done) = puts.join_next().await {
-        let Ok((store, done)) = done else { continue };
-        match done {
-            Ok(()) => result = Ok(()),
-            Err(error) => {
-                warn!(store, %name, %error, "a store did not take a slice");
-                failed = Some(error);
-            }
+        debug!(%store, %name, why, "no slice here yet");
+        missing.0.insert(store.to_string(), why);
+        let pause = (pause * 2).clamp(FIRST_PAUSE, LAST_PAUSE);
+        if Instant::now() + pause < until {
+            asked.spawn(ask(store, pause));
         }
     }
-    failed.map_or(result, Err)
+    Err(missing)
 }

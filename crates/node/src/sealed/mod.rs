@@ -11,8 +11,8 @@
 //! - [`EvaluationKey`]: an operator's key, derived from its signing key.
 //! - [`Slice`], [`split_into_slices`], [`EvaluationTree`]: the creator's data.
 //! - [`Place`], [`seal`], [`open`], [`open_published`]: one slice on its way, and what it is checked against.
-//! - [`who_gets`], [`is_due`], [`is_published`]: when to send what to whom; [`deliveries`] plans by them.
-//! - [`put_everywhere`], [`fetch_slice`]: through stores that nobody has to trust.
+//! - [`next_sealing`], [`who_gets`], [`is_due`], [`is_published`]: when to send what to whom; [`crate::daemon::Courier`] does it.
+//! - [`await_slice`]: from stores that nobody has to trust.
 
 mod duty;
 mod exchange;
@@ -22,12 +22,15 @@ mod slice;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::exchange::for_slices;
 pub use self::{
-    duty::{Delivered, Delivery, deliveries, is_due, is_published, who_gets, without_key},
-    exchange::{Missing, fetch_slice, put_everywhere},
+    duty::{Sealing, is_due, is_published, next_sealing, who_gets, who_misses},
+    exchange::{Missing, await_slice},
     key::{EvaluationKey, is_usable},
-    opening::{MAX_SEALED_BYTES, Place, open, open_published, published_name, seal, sealed_name},
-    slice::{EvaluationTree, Slice, split_into_slices},
+    opening::{
+        MAX_RECIPIENTS, MAX_SEALED_BYTES, Place, open, open_published, published_name, seal, sealed_name,
+    },
+    slice::{EvaluationTree, Slice, slice_secret, split_into_slices},
 };
 
 /// What an epoch of a task is evaluated on, as its creator describes it.
@@ -67,6 +70,14 @@ pub enum SealedError {
     /// Nobody could open it.
     #[error("nobody to seal to")]
     NoRecipient,
+    /// More than one file is sealed to.
+    #[error("{got} keys to seal to, at most {limit} are possible")]
+    TooManyRecipients {
+        /// The limit.
+        limit: usize,
+        /// Keys given.
+        got: usize,
+    },
     /// A registered key is no key: what is sealed to it could be opened by anybody.
     #[error("the key {0} is none")]
     UnusableKey(alloy::primitives::B256),

@@ -16,7 +16,9 @@ use super::{EvaluationKey, EvaluationTree, SealedError, Slice, key::recipient};
 
 /// The largest file that is opened, in bytes: about 40 000 rows (32 MiB).
 pub const MAX_SEALED_BYTES: usize = 32 << 20;
-/// The largest part of it that names recipients: about 7 000 of them. Each one costs an attempt to open it.
+/// Keys to which one file is sealed at most. Each costs 98 bytes, and whoever opens it an attempt.
+pub const MAX_RECIPIENTS: usize = 10_000;
+/// The largest part of it that names recipients: [`MAX_RECIPIENTS`], and a few bytes of age's own.
 const MAX_RECIPIENTS_BYTES: usize = 1 << 20;
 /// What ends that part.
 const RECIPIENTS_END: &[u8] = b"\n--- ";
@@ -85,12 +87,14 @@ impl EvaluationTree {
 /// Seals an [`EvaluationTree::opening`] to registered keys ([`super::who_gets`]).
 ///
 /// # Errors
-/// [`SealedError::NoRecipient`], [`SealedError::UnusableKey`], [`SealedError::TooLarge`].
+/// [`SealedError::NoRecipient`], [`SealedError::TooManyRecipients`], [`SealedError::UnusableKey`], [`SealedError::TooLarge`].
 pub fn seal(opening: &[u8], keys: &[B256]) -> Result<Vec<u8>, SealedError> {
-    let recipients = keys.iter().map(|key| recipient(*key)).collect::<Result<Vec<_>, _>>()?;
-    if recipients.is_empty() {
-        return Err(SealedError::NoRecipient);
+    match keys.len() {
+        0 => return Err(SealedError::NoRecipient),
+        1..=MAX_RECIPIENTS => {}
+        got => return Err(SealedError::TooManyRecipients { limit: MAX_RECIPIENTS, got }),
     }
+    let recipients = keys.iter().map(|key| recipient(*key)).collect::<Result<Vec<_>, _>>()?;
     let broken = |error: &dyn std::fmt::Display| SealedError::Broken(error.to_string());
     let encryptor =
         Encryptor::with_recipients(recipients.iter().map(|recipient| recipient as &dyn age::Recipient))

@@ -83,7 +83,14 @@ pub fn split_into_slices(rows: &Rows, epochs: u32, secret: B256) -> Result<Vec<S
 /// with their number of slices, so that key and rows are all that is needed to make the slices again.
 ///
 /// The rows are in it so that what a task published when it was over says nothing of the salts of the next one.
-fn slice_secret(signer: &PrivateKeySigner, chain_id: u64, arena: Address, rows: &Rows, epochs: u32) -> B256 {
+#[must_use]
+pub fn slice_secret(
+    signer: &PrivateKeySigner,
+    chain_id: u64,
+    arena: Address,
+    rows: &Rows,
+    epochs: u32,
+) -> B256 {
     let mut hasher = Keccak256::new();
     hasher.update(b"aiarena slices v1");
     hasher.update(Zeroizing::new(signer.to_bytes().0).as_slice());
@@ -119,18 +126,13 @@ impl EvaluationTree {
         Ok(Self { slices, tree })
     }
 
-    /// The tree over a creator's rows: always the same for the same key, chain, arena, rows and number of epochs.
+    /// The tree over a creator's rows: always the same for the same rows, number of epochs and secret.
+    ///
+    /// - `secret`: that of [`slice_secret`].
     ///
     /// # Errors
     /// [`SealedError::TooFewRows`]; [`SealedError::TooLarge`] if a slice is larger than what validators open.
-    pub fn of_creator(
-        signer: &PrivateKeySigner,
-        chain_id: u64,
-        arena: Address,
-        rows: &Rows,
-        epochs: u32,
-    ) -> Result<Self, SealedError> {
-        let secret = slice_secret(signer, chain_id, arena, rows, epochs);
+    pub fn of_rows(rows: &Rows, epochs: u32, secret: B256) -> Result<Self, SealedError> {
         let slices = split_into_slices(rows, epochs, secret)?;
         // Room for the proof, the recipients and the encryption's own bytes.
         let limit = MAX_SEALED_BYTES - (2 << 20);
@@ -174,10 +176,13 @@ mod tests {
     fn key_and_rows_make_the_same_tree_and_nothing_else_does() {
         let rows = |count: u32| Dataset::embedded().evaluation.select(&(0..count).collect::<Vec<_>>());
         let signer = |byte| PrivateKeySigner::from_bytes(&B256::repeat_byte(byte)).unwrap();
-        let root = |byte, chain, arena, count, epochs| {
-            let arena = Address::repeat_byte(arena);
-            EvaluationTree::of_creator(&signer(byte), chain, arena, &rows(count), epochs).unwrap().root()
+        let tree = |byte, chain, arena, count, epochs| {
+            let (rows, arena) = (rows(count), Address::repeat_byte(arena));
+            let secret = slice_secret(&signer(byte), chain, arena, &rows, epochs);
+            EvaluationTree::of_rows(&rows, epochs, secret)
         };
+        let root =
+            |byte, chain, arena, count, epochs| tree(byte, chain, arena, count, epochs).unwrap().root();
         let first = root(1, 1, 1, 20, 4);
         assert_eq!(first, root(1, 1, 1, 20, 4));
         for other in [
@@ -189,12 +194,8 @@ mod tests {
         ] {
             assert_ne!(first, other);
         }
-        let salt_of = |count| {
-            let made = EvaluationTree::of_creator(&signer(1), 1, Address::ZERO, &rows(count), 4).unwrap();
-            made.slices()[0].salt
-        };
+        let salt_of = |count| tree(1, 1, 0, count, 4).unwrap().slices()[0].salt;
         assert_ne!(salt_of(20), salt_of(21), "one task's salts say nothing of another's");
-        let few = EvaluationTree::of_creator(&signer(1), 1, Address::ZERO, &rows(3), 4);
-        assert!(matches!(few, Err(SealedError::TooFewRows { rows: 3, epochs: 4 })));
+        assert!(matches!(tree(1, 1, 0, 3, 4), Err(SealedError::TooFewRows { rows: 3, epochs: 4 })));
     }
 }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed expectation is the point of a test")]
 
+mod courier;
+mod waiting;
+
 use aiarena_chain::{
     deploy::Schedule,
     ledger::{Clock, Constants, Flight, Ledger, Outcome, Phase, Pool, Role, Task, TaskParams},
@@ -9,11 +12,11 @@ use aiarena_chain::{
 use aiarena_mechanism::{ranking::RankingRule, settle::Task as Rules};
 use aiarena_ml::{Dataset, Rows};
 use aiarena_node::sealed::{
-    Delivered, Delivery, EvaluationKey, EvaluationTree, MAX_SEALED_BYTES, Place, SealedError, deliveries,
-    is_due, is_published, open, open_published, seal, split_into_slices, who_gets, without_key,
+    EvaluationKey, EvaluationTree, MAX_RECIPIENTS, MAX_SEALED_BYTES, Place, SealedError, is_due,
+    is_published, next_sealing, open, open_published, seal, split_into_slices, who_gets, who_misses,
 };
 use alloy::{
-    primitives::{Address, B256, U256},
+    primitives::{Address, B256, U256, keccak256},
     signers::local::PrivateKeySigner,
 };
 use proptest::prelude::*;
@@ -136,9 +139,9 @@ fn only_validators_whose_stake_counts_get_a_slice() {
         ledger.keys.extend(key.map(|key| (Address::repeat_byte(byte), key)));
     }
     ledger.keys.insert(Address::repeat_byte(7), key(7).public());
-    let who =
-        |epoch| -> Vec<u8> { who_gets(&ledger, &task, epoch).iter().map(|(who, _)| who.0[0]).collect() };
+    let who = |epoch| -> Vec<u8> { who_gets(&ledger, &task, epoch).keys().map(|who| who.0[0]).collect() };
     assert_eq!((who(3), who(4)), (vec![1], vec![1, 5]));
+    assert_eq!(who_misses(&ledger, &task, 3), [Address::repeat_byte(4), Address::repeat_byte(6)].into());
     let now = |epoch, phase| CLOCK.start(epoch, phase);
     assert!(!is_due(&task, &CLOCK, now(3, Phase::Commit), 3), "no seed was drawn");
     assert!(!is_published(&task, &CLOCK, now(7, Phase::Settle)));
@@ -148,22 +151,14 @@ fn only_validators_whose_stake_counts_get_a_slice() {
     assert_eq!(Place::of(&task, 8), None);
 }
 
-#[test]
-fn a_creator_seals_while_it_is_of_use_and_publishes_at_the_end() {
-    let mut ledger = Ledger::new(CLOCK, CONSTANTS);
-    let mut task = task(B256::ZERO);
-    for byte in [1, 2] {
+/// The same task, with validators of these numbers and the seed of epoch 4 drawn.
+fn drawn(root: B256, validators: &[u8]) -> Task {
+    let mut task = task(root);
+    for byte in validators {
         let mut pool = Pool::new(Role::Validator);
         pool.stakes.set(1, (U256::from(10), U256::ZERO));
-        task.pools.insert(Address::repeat_byte(byte), pool);
+        task.pools.insert(Address::repeat_byte(*byte), pool);
     }
-    ledger.keys.insert(Address::repeat_byte(1), key(1).public());
-    assert_eq!(without_key(&ledger, &task, 4), [Address::repeat_byte(2)]);
-    let mut done = Delivered::default();
-    let plan = |ledger: &Ledger, task: &Task, at, done: &Delivered| deliveries(ledger, task, at, 5, done);
-    let at = |epoch, phase| CLOCK.start(epoch, phase);
-    assert!(plan(&ledger, &task, at(4, Phase::Seed), &done).is_empty(), "nothing was submitted");
-
     task.flight = Some(Flight {
         epoch: 4,
         seed: B256::repeat_byte(1),
@@ -177,22 +172,59 @@ fn a_creator_seals_while_it_is_of_use_and_publishes_at_the_end() {
         reveals: Default::default(),
         outcome: Outcome::default(),
     });
-    let seal_to = |bytes: &[u8]| Delivery::Seal {
-        epoch: 4,
-        keys: bytes.iter().map(|byte| key(*byte).public()).collect(),
-    };
-    assert_eq!(plan(&ledger, &task, at(4, Phase::Seed), &done), [seal_to(&[1])]);
-    done.sealed.insert(4, [key(1).public()].into());
-    assert!(plan(&ledger, &task, at(4, Phase::Commit), &done).is_empty(), "once is enough");
-    ledger.keys.insert(Address::repeat_byte(2), key(2).public());
-    assert_eq!(plan(&ledger, &task, at(4, Phase::Commit), &done), [seal_to(&[1, 2])], "a key that came late");
-    assert!(plan(&ledger, &task, at(4, Phase::Reveal), &done).is_empty(), "it is of no use any more");
-    assert!(plan(&ledger, &task, at(5, Phase::Seed), &done).is_empty(), "the epoch in flight is another one");
+    task
+}
 
-    assert!(plan(&ledger, &task, at(7, Phase::Settle), &done).is_empty(), "the last epoch is not over");
-    done.published.insert(5);
-    let published = [3, 4, 6, 7].map(|epoch| Delivery::Publish { epoch });
-    assert_eq!(plan(&ledger, &task, at(8, Phase::Submit), &done), published);
+#[test]
+fn a_creator_seals_once_for_each_validator_while_it_is_of_use() {
+    let mut ledger = Ledger::new(CLOCK, CONSTANTS);
+    let task = drawn(B256::ZERO, &[1, 2]);
+    let validator = Address::repeat_byte;
+    ledger.keys.insert(validator(1), key(1).public());
+    let at = |epoch, phase| CLOCK.start(epoch, phase);
+    let next = |ledger: &Ledger, at, last| next_sealing(ledger, &task, at, last);
+    let sealed = next(&ledger, at(4, Phase::Seed), None).unwrap();
+    assert_eq!((sealed.epoch, &sealed.keys), (4, &[(validator(1), key(1).public())].into()));
+    assert_eq!(next(&ledger, at(4, Phase::Commit), Some(&sealed)), None, "once is enough");
+    for other in 0..100 {
+        ledger.keys.insert(validator(1), key(100 + other).public());
+        let again = next(&ledger, at(4, Phase::Commit), Some(&sealed));
+        assert_eq!(again, None, "another key of the same validator would cost a sealing to everybody");
+    }
+    ledger.keys.insert(validator(2), key(2).public());
+    let keys = [(validator(1), key(1).public()), (validator(2), key(2).public())].into();
+    let late = next(&ledger, at(4, Phase::Commit), Some(&sealed)).unwrap();
+    assert_eq!(late.keys, keys, "a key that came late");
+    assert_eq!(next(&ledger, at(4, Phase::Reveal), Some(&sealed)), None, "it is of no use any more");
+    assert_eq!(next(&ledger, at(5, Phase::Seed), Some(&sealed)), None, "the epoch in flight is another one");
+}
+
+#[test]
+fn as_many_as_can_be_opened_for_get_a_slice_those_with_most_stake() {
+    let mut ledger = Ledger::new(CLOCK, CONSTANTS);
+    let mut task = task(B256::ZERO);
+    let count = MAX_RECIPIENTS + 2;
+    for number in 0..count {
+        let validator = Address::left_padding_from(&number.to_be_bytes());
+        let mut pool = Pool::new(Role::Validator);
+        pool.stakes.set(1, (U256::from(10 + number), U256::ZERO));
+        task.pools.insert(validator, pool);
+        ledger.keys.insert(validator, keccak256(number.to_be_bytes()));
+    }
+    let least = [0_usize, 1].map(|number| Address::left_padding_from(&number.to_be_bytes()));
+    assert_eq!(who_misses(&ledger, &task, 3), least.into());
+    let mut keys: Vec<B256> = who_gets(&ledger, &task, 3).into_values().collect();
+    assert_eq!(keys.len(), MAX_RECIPIENTS);
+    let opening = tree(5).opening(FIRST, 0).unwrap();
+    // Ten thousand would take half a minute. Each adds as much as any other, and age some hundred bytes of its own.
+    let size = |count: usize| seal(&opening, &keys[..count]).unwrap().len();
+    let each = (size(501) - size(1)) / 500;
+    assert!(
+        each * MAX_RECIPIENTS + 4_096 <= 1 << 20,
+        "{each} bytes for each are more than what is read of a list"
+    );
+    keys.push(key(2).public());
+    assert!(matches!(seal(&opening, &keys), Err(SealedError::TooManyRecipients { .. })));
 }
 
 const CONSTANTS: Constants = Constants {
