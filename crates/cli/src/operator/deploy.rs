@@ -24,7 +24,7 @@ use super::{
     explain, network,
     params::{Params, TEMPLATE},
     say,
-    send::{affordable, agreed, data_fee, refused, settled},
+    send::{DataFee, affordable, agreed, data_fee, refused, settled},
     session::Token,
     wallet,
 };
@@ -268,16 +268,16 @@ async fn rehearse(
     json: bool,
 ) -> Result<bool> {
     let price = provider.get_gas_price().await.context("cannot ask for the price of gas")?;
-    let (mut rows, mut total, mut total_gas) = (Vec::new(), U256::ZERO, 0);
+    let (mut rows, mut total, mut total_gas, mut complete) = (Vec::new(), U256::ZERO, 0, true);
     for step in &plan.steps {
         let action = format!("deploy {}", step.name);
         let gas = measured.iter().find(|(name, _)| *name == action).map_or(0, |(_, gas)| *gas);
         let data = data_fee(provider, step.code.len()).await?;
-        let fee = U256::from(gas) * U256::from(price) + data.unwrap_or_default();
+        let fee = U256::from(gas) * U256::from(price) + data.known();
         (total, total_gas) = (total + fee, total_gas + gas);
+        complete &= data != DataFee::Unknown;
         if !json {
-            let data =
-                data.map_or(String::new(), |fee| format!(", {} ETH of it for data", amount::show(fee, 18)));
+            let data = data.show().map_or(String::new(), |fee| format!(", {fee} ETH of it for data"));
             say(&format!("{:10} gas {gas:>8} cost {} ETH{data}", step.name, amount::show(fee, 18)))?;
         }
         rows.push(json!({
@@ -285,9 +285,13 @@ async fn rehearse(
             "address": step.address,
             "gas": gas,
             "cost": amount::show(fee, 18),
-            "data_fee": data.map(|fee| amount::show(fee, 18)),
+            "data_fee": data.show(),
         }));
     }
+    if !complete {
+        eprintln!("warning: {}", DataFee::UNKNOWN);
+    }
+    let warnings: &[&str] = if complete { &[] } else { &[DataFee::UNKNOWN] };
     let total = amount::show(total, 18);
     if json {
         let [begins, ends] = first_epoch(values);
@@ -297,13 +301,16 @@ async fn rehearse(
             "genesis": begins,
             "first_epoch_begins": utc(begins),
             "first_epoch_ends": utc(ends),
+            "warnings": warnings,
             "contracts": rows,
             "gas": total_gas,
             "cost": total,
+            "complete": complete,
         });
         say(&serde_json::to_string_pretty(&report)?)?;
     } else {
-        say(&format!("In all     gas {total_gas:>8} cost {total} ETH. Nothing was sent."))?;
+        let name = if complete { "In all" } else { "At least" };
+        say(&format!("{name:10} gas {total_gas:>8} cost {total} ETH. Nothing was sent."))?;
     }
     Ok(true)
 }

@@ -12,6 +12,7 @@ use aiarena_chain::{
     client::{Account, ClientError, Sent},
 };
 use alloy::{
+    contract::Error as ContractError,
     network::TransactionBuilder,
     primitives::{Address, B256, Bytes, U256},
     providers::{DynProvider, Provider},
@@ -293,6 +294,7 @@ async fn rehearse(session: &Session, steps: &[Step], warnings: &[String], flags:
     let provider = &session.provider;
     let price = provider.get_gas_price().await.context("cannot ask for the price of gas")?;
     let mut rows = Vec::new();
+    let mut warnings = warnings.to_vec();
     let (mut total, mut complete) = (U256::ZERO, true);
     for (number, step) in steps.iter().enumerate() {
         // A later step needs what the one before it does, so only a node that simulates several at once can try it.
@@ -307,14 +309,14 @@ async fn rehearse(session: &Session, steps: &[Step], warnings: &[String], flags:
                 Err(error) => return refused(&step.what, &error, &[], flags),
             }
         };
-        let fee = match gas {
-            Some(gas) => {
-                let data = data_fee(provider, step.call.data().len()).await?.unwrap_or_default();
-                Some(U256::from(gas).saturating_mul(U256::from(price)).saturating_add(data))
-            }
-            None => None,
-        };
-        complete &= fee.is_some();
+        let data = data_fee(provider, step.call.data().len()).await?;
+        let fee =
+            gas.map(|gas| U256::from(gas).saturating_mul(U256::from(price)).saturating_add(data.known()));
+        complete &= fee.is_some() && data != DataFee::Unknown;
+        if data == DataFee::Unknown && !warnings.iter().any(|warning| warning == DataFee::UNKNOWN) {
+            eprintln!("warning: {}", DataFee::UNKNOWN);
+            warnings.push(DataFee::UNKNOWN.to_owned());
+        }
         total = total.saturating_add(fee.unwrap_or_default());
         rows.push(json!({ "what": step.what, "gas": gas, "cost": fee.map(|fee| amount::show(fee, 18)) }));
         let known = gas.zip(fee).map(|(gas, fee)| format!("gas {gas} cost {} ETH", amount::show(fee, 18)));
@@ -373,19 +375,56 @@ alloy::sol! {
     }
 }
 
-/// The most that a transaction of so many bytes pays for its data, in wei; `None` on a chain that asks no such fee.
-pub(super) async fn data_fee(provider: &DynProvider, bytes: usize) -> Result<Option<U256>> {
-    let code = provider.get_code_at(GAS_PRICE_ORACLE).await.context("cannot look for the fee on data")?;
+/// What a transaction pays for its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DataFee {
+    /// The chain asks no such fee.
+    None,
+    /// So much at most, in wei.
+    AtMost(U256),
+    /// The chain has an oracle, but it tells no fee.
+    Unknown,
+}
+
+impl DataFee {
+    /// What is said of a sum without it.
+    pub(super) const UNKNOWN: &str =
+        "this chain asks a fee for data, but its oracle does not tell it: the sum is without it";
+
+    /// In wei; zero if it is not known.
+    pub(super) fn known(self) -> U256 {
+        if let Self::AtMost(fee) = self { fee } else { U256::ZERO }
+    }
+
+    /// In coins.
+    pub(super) fn show(self) -> Option<String> {
+        if let Self::AtMost(fee) = self { Some(amount::show(fee, 18)) } else { None }
+    }
+}
+
+/// The most that a transaction of so many bytes pays for its data.
+pub(super) async fn data_fee(provider: &DynProvider, bytes: usize) -> Result<DataFee> {
+    const ASK: &str = "cannot ask for the fee on data";
+    let code = provider.get_code_at(GAS_PRICE_ORACLE).await.context(ASK)?;
     if code.is_empty() {
-        return Ok(None);
+        return Ok(DataFee::None);
     }
     // Nonce, fees, receiver and signature add some 180 bytes.
     let size = bytes + 180;
     let oracle = GasPriceOracle::new(GAS_PRICE_ORACLE, provider);
-    if let Ok(fee) = oracle.getL1FeeUpperBound(U256::from(size)).call().await {
-        return Ok(Some(fee));
+    if let Some(fee) = told(oracle.getL1FeeUpperBound(U256::from(size)).call().await).context(ASK)? {
+        return Ok(DataFee::AtMost(fee));
     }
     // Bytes other than zero are the dear ones.
-    let fee = oracle.getL1Fee(vec![0xff; size].into()).call().await;
-    fee.map(Some).context("the chain's oracle does not tell the fee on data")
+    let fee = told(oracle.getL1Fee(vec![0xff; size].into()).call().await).context(ASK)?;
+    Ok(fee.map_or(DataFee::Unknown, DataFee::AtMost))
+}
+
+/// What the oracle says, unless it reverts, answers with something else than a number, or with more than any fee can be.
+fn told(answer: Result<U256, ContractError>) -> Result<Option<U256>, ContractError> {
+    match answer {
+        Ok(fee) => Ok((fee.bit_len() <= 96).then_some(fee)),
+        Err(ContractError::TransportError(error)) if !error.is_error_resp() => Err(error.into()),
+        Err(_) => Ok(None),
+    }
 }
