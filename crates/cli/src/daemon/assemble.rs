@@ -8,15 +8,16 @@ use std::{
 
 use aiarena_chain::{
     account::{Account, FeePolicy, Journal, JournalError},
+    bindings::ArenaToken,
     client::ClientError,
     deploy::Deployment,
     endpoints::{Endpoints, EndpointsConfig},
-    follow::{Follower, MAX_REORG},
+    follow::{Follower, MAX_REORG, contract_error},
     ledger::{Role, Task},
 };
 use aiarena_ml::{Architecture, Dataset, EMBEDDED_DIGEST, MAX_ARTIFACT_BYTES, Rows, TrainingConfig};
 use aiarena_node::{
-    daemon::{Daemon, Pace, SealedTask, Sealer},
+    daemon::{Daemon, Pace, SealedTask, Sealer, count_in},
     operator::{Duty, Honest, Operator, Remote, Shelves, Trainer},
     salt::Salts,
     sandbox::{self, Sandbox},
@@ -130,13 +131,29 @@ impl Base {
             tokio::time::sleep(RETRY).await;
         }
         let follower = read(&endpoints, deployment, &folder).await?;
-
+        count_in(decimals(&endpoints, deployment.token).await?);
         let pace = Pace {
             poll: config.operator.poll,
             confirmations: config.network.confirmations.max(MAX_REORG),
             turn_secs: config.operator.turn_secs,
         };
         Ok(Self { signer, deployment, folder, account, follower, pace })
+    }
+}
+
+/// Asks the token in what its amounts are shown.
+async fn decimals(endpoints: &Endpoints, token: Address) -> Result<u8> {
+    loop {
+        match ArenaToken::new(token, endpoints.provider()).decimals().call().await {
+            Ok(decimals) => return Ok(decimals),
+            Err(error) => match contract_error("read the token", error) {
+                error if error.is_retryable() => {
+                    warn!(%error, "cannot read the token yet; trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+                error => return Err(error).context("the token does not say its decimals"),
+            },
+        }
     }
 }
 

@@ -6,5 +6,6 @@ mod doctor;
 mod files;
 mod help;
 mod journey;
+mod metrics;
 mod owner;
 mod world;

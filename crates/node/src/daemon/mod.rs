@@ -25,8 +25,11 @@ use tokio::{
 };
 use tracing::{debug, error, info, warn};
 
-pub use self::sealer::{SealedTask, Sealer};
 use self::turns::Turns;
+pub use self::{
+    metrics::count_in,
+    sealer::{SealedTask, Sealer},
+};
 use crate::{
     operator::{Operator, OperatorError},
     plan::{Action, plan},
