@@ -1,5 +1,6 @@
 //! Operators' commands through the binary, against Anvil under the chain id of Base Sepolia, as operators run them.
 
+mod contrib;
 mod data_fee;
 mod docs;
 mod doctor;
