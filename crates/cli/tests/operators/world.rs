@@ -147,6 +147,20 @@ impl Operator {
     }
 }
 
+/// A shell that finds the binary.
+pub(crate) fn shell(command: &str) -> Command {
+    let binary = Path::new(env!("CARGO_BIN_EXE_aiarena")).parent().expect("a folder");
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", command])
+        .env("PATH", path)
+        .env_remove("RUST_LOG")
+        .env_remove("AIARENA_CONFIG")
+        .stdin(Stdio::null());
+    shell
+}
+
 /// A port that nobody uses at the moment.
 pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
