@@ -24,7 +24,7 @@ use super::{
     explain, network,
     params::{Params, TEMPLATE},
     say,
-    send::{DataFee, affordable, agreed, data_fee, refused, settled},
+    send::{DataFee, Stopped, affordable, agreed, data_fee, refused, settle},
     session::Token,
     wallet,
 };
@@ -150,17 +150,14 @@ pub(super) async fn run(args: DeployArgs) -> Result<bool> {
             let what = place.map_or("deploy with these parameters".to_owned(), |line| {
                 format!("deploy with {line} in {}", file.display())
             });
-            return refused(&what, &error, &[], &args.send);
+            return refused(&what, &error, Vec::new());
         }
     };
     if args.send.dry_run {
         return rehearse(&provider, &plan, (&measured, &values), args.send.json).await;
     }
     affordable(&provider, &config).await?;
-    if !agreed(&args.send)? {
-        eprintln!("Nothing was sent.");
-        return Ok(false);
-    }
+    agreed(&args.send)?;
     let unfinished = Unfinished { deployer: me, first_nonce: nonce, genesis: values.genesis, params: text };
     carry_out(&config, &provider, plan, unfinished, &args).await
 }
@@ -315,6 +312,17 @@ async fn rehearse(
     Ok(true)
 }
 
+/// Compares the code on the chain with that of this release; then the book is finished.
+async fn finish(provider: &DynProvider, path: &Path, deployment: Deployment) -> Result<()> {
+    let found = differences(provider, &deployment).await.context("cannot verify the contracts")?;
+    ensure!(
+        found.is_empty(),
+        "the contracts on the chain are not those of this release: {}",
+        found.join("; ")
+    );
+    write_json(path, &AddressBook { deployment, unfinished: None })
+}
+
 /// Creates what is missing; the book is written before the first transaction and after the last.
 async fn carry_out(
     config: &Config,
@@ -335,19 +343,17 @@ async fn carry_out(
         match deploy_step(&account, step).await {
             Ok(sent) => {
                 let what = format!("deploy {} at {}", step.name, step.address);
-                receipts.push(settled(provider, config, &what, &sent, &args.send).await?);
+                settle(provider, config, &what, &sent, &args.send, &mut receipts).await?;
             }
             Err(error) => {
                 eprintln!("{} remembers what was done: run this again to go on.", path.display());
-                return refused(&format!("deploy {}", step.name), &error, &receipts, &args.send);
+                return refused(&format!("deploy {}", step.name), &error, receipts);
             }
         }
     }
-    let found = differences(provider, &deployment).await.context("cannot verify the contracts")?;
-    if !found.is_empty() {
-        bail!("the contracts on the chain are not those of this release: {}", found.join("; "));
+    if let Err(error) = finish(provider, path, deployment).await {
+        bail!(Stopped::after(receipts, &error));
     }
-    write_json(path, &AddressBook { deployment, unfinished: None })?;
     eprintln!("The code on the chain is that of this release. {} says where it is.", path.display());
     if args.send.json {
         let report = json!({ "ok": true, "contracts": deployment, "transactions": receipts });

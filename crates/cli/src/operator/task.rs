@@ -16,7 +16,7 @@ use super::{
     args::{SendArgs, TaskArgs, TaskCommand},
     date::utc,
     evaluation, publish, say,
-    send::{Refusal, Step, carry_out},
+    send::{Refusal, Step, carry_out, carry_out_and},
     session::{Session, Token},
     stake::open,
     task_params::{self, NewTask},
@@ -103,11 +103,7 @@ async fn create(session: Session, file: &Path, flags: &SendArgs) -> Result<bool>
         session.token.show(bond)
     );
     steps.push(Step::new(what, session.deployment.arena, Arena::createTaskCall { params }));
-    let done = carry_out(&session, steps, flags).await?;
-    if done && !flags.dry_run {
-        publish::created(&session.config, &description, file).await?;
-    }
-    Ok(done)
+    carry_out_and(&session, steps, publish::created(&session.config, &description, file), flags).await
 }
 
 async fn show(session: &Session, only: Option<u64>, json: bool) -> Result<bool> {

@@ -7,6 +7,7 @@ mod doctor;
 mod files;
 mod help;
 mod journey;
+mod json;
 mod metrics;
 mod owner;
 mod world;
