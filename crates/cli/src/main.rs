@@ -31,7 +31,16 @@ fn main() -> ExitCode {
     if std::env::args_os().skip(1).eq([sandbox::COMMAND]) {
         return sandbox::child_main();
     }
-    let mut cli = Cli::parse();
+    let mut cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && wants_json() => {
+            let text = error.to_string();
+            fail(&anyhow::anyhow!("{}", text.trim_start_matches("error: ").trim_end()), true);
+            return ExitCode::from(FAILED);
+        }
+        Err(error) => error.exit(),
+    };
+    let json = wants_json() && matches!(cli.command, Command::Operator(_));
     if let Some(file) = cli.config.take()
         && let Err(command) = cli.command.configure(file)
     {
@@ -63,9 +72,24 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FOUND),
         Err(error) => {
-            eprintln!("error: {}", told(&error));
+            fail(&error, json);
             ExitCode::from(if operator::is_refusal(&error) { FOUND } else { FAILED })
         }
+    }
+}
+
+/// Whether an operator's command is to print JSON. A command line that is of no use is looked through by hand; in `demo` and
+/// `audit` the flag names a file for the report.
+fn wants_json() -> bool {
+    let has = |wanted: &str| std::env::args_os().skip(1).any(|word| word == wanted);
+    has("--json") && !has("demo") && !has("audit")
+}
+
+/// Tells an error to people, and to the program that asked for JSON.
+fn fail(error: &anyhow::Error, json: bool) {
+    eprintln!("error: {}", told(error));
+    if json && let Err(unheard) = print(&format!("{:#}", operator::error_report(error))) {
+        eprintln!("error: {unheard:#}");
     }
 }
 

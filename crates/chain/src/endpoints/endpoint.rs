@@ -13,6 +13,7 @@ use alloy::{
     },
     transports::http::reqwest::{self, Client, StatusCode, Url, header},
 };
+use metrics::{Counter, counter};
 use tokio::time::Instant;
 
 use super::{EndpointHealth, EndpointsConfig, verdict, verdict::Verdict};
@@ -105,6 +106,9 @@ pub(super) struct Endpoint {
     secrets: Vec<String>,
     client: Client,
     state: Mutex<State>,
+    /// What a dashboard shows; the counts of `state` begin anew with each set of endpoints, these with the process.
+    requests: Counter,
+    errors: Counter,
 }
 
 impl fmt::Debug for Endpoint {
@@ -131,7 +135,15 @@ impl Endpoint {
             requests: 0,
             errors: 0,
         };
-        Self { name: redacted(&url), secrets: secrets(&url), url, client, state: Mutex::new(state) }
+        Self {
+            requests: counter!("aiarena_rpc_requests_total", "host" => host(&url)),
+            errors: counter!("aiarena_rpc_errors_total", "host" => host(&url)),
+            name: redacted(&url),
+            secrets: secrets(&url),
+            url,
+            client,
+            state: Mutex::new(state),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -234,7 +246,7 @@ impl Endpoint {
         state.chain = Chain::Wrong(found);
         state.not_before = Instant::now() + QUARANTINE;
         state.head = None;
-        state.errors += 1;
+        self.count_error(&mut state);
         state.last_error = Some(format!("it is of chain {found}, expected {expected}"));
         state.penalise(1_000);
         tracing::error!(
@@ -249,6 +261,7 @@ impl Endpoint {
     /// One exchange; what it says about the endpoint is remembered.
     async fn ask(&self, packet: &RequestPacket, config: &EndpointsConfig) -> Result<Answer, Trouble> {
         self.state().requests += 1;
+        self.requests.increment(1);
         let sent = Instant::now();
         let answer = tokio::time::timeout(config.request_timeout, self.exchange(packet, config)).await;
         let answer = answer.unwrap_or_else(|_| {
@@ -317,10 +330,15 @@ impl Endpoint {
         state.failures_in_a_row = 0;
     }
 
+    fn count_error(&self, state: &mut State) {
+        state.errors += 1;
+        self.errors.increment(1);
+    }
+
     /// Remembers a failure and hands it back.
     fn failed(&self, trouble: Trouble, config: &EndpointsConfig) -> Trouble {
         let mut state = self.state();
-        state.errors += 1;
+        self.count_error(&mut state);
         state.failures_in_a_row = state.failures_in_a_row.saturating_add(1);
         state.penalise(250);
         state.last_error = Some(trouble.to_string());
@@ -342,7 +360,7 @@ impl Endpoint {
     /// Holds a wrong answer against it, which is worse than none.
     pub(super) fn lied(&self, what: &str, config: &EndpointsConfig) {
         let mut state = self.state();
-        state.errors += 1;
+        self.count_error(&mut state);
         state.failures_in_a_row = state.failures_in_a_row.saturating_add(1);
         state.penalise(500);
         let what = self.scrub(what);
@@ -458,10 +476,14 @@ fn chain_of_causes(error: &dyn std::error::Error) -> String {
 
 /// Scheme, host and port; a path, a query or a user would be an API key.
 fn redacted(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let rest = if url.path().len() > 1 || url.query().is_some() { "/…" } else { "" };
-    format!("{}://{host}{port}{rest}", url.scheme())
+    format!("{}://{}{rest}", url.scheme(), host(url))
+}
+
+/// The host, and the port if it is not the usual one.
+fn host(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}{port}", url.host_str().unwrap_or_default())
 }
 
 /// Parts of the URL that must not be repeated.

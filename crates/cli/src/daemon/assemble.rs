@@ -8,15 +8,16 @@ use std::{
 
 use aiarena_chain::{
     account::{Account, FeePolicy, Journal, JournalError},
+    bindings::ArenaToken,
     client::ClientError,
     deploy::Deployment,
     endpoints::{Endpoints, EndpointsConfig},
-    follow::{Follower, MAX_REORG},
+    follow::{Follower, MAX_REORG, contract_error},
     ledger::{Role, Task},
 };
 use aiarena_ml::{Architecture, Dataset, EMBEDDED_DIGEST, MAX_ARTIFACT_BYTES, Rows, TrainingConfig};
 use aiarena_node::{
-    daemon::{Courier, Daemon, Pace, Route, Sealer},
+    daemon::{Courier, Daemon, Pace, Route, Sealer, count_in},
     operator::{Duty, Honest, Operator, Remote, Shelves, Trainer},
     salt::Salts,
     sandbox::{self, Sandbox},
@@ -147,12 +148,29 @@ impl Base {
             tokio::time::sleep(RETRY).await;
         }
         let follower = read(&endpoints, deployment, &folder.join("chain.db")).await?;
+        count_in(decimals(&endpoints, deployment.token).await?);
         let pace = Pace {
             poll: config.operator.poll,
             confirmations: config.network.confirmations.max(MAX_REORG),
             turn_secs: config.operator.turn_secs,
         };
         Ok(Self { signer, deployment, folder, account, follower, pace, held })
+    }
+}
+
+/// Asks the token in what its amounts are shown.
+async fn decimals(endpoints: &Endpoints, token: Address) -> Result<u8> {
+    loop {
+        match ArenaToken::new(token, endpoints.provider()).decimals().call().await {
+            Ok(decimals) => return Ok(decimals),
+            Err(error) => match contract_error("read the token", error) {
+                error if error.is_retryable() => {
+                    warn!(%error, "cannot read the token yet; trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+                error => return Err(error).context("the token does not say its decimals"),
+            },
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
     explain, network,
     params::{Params, TEMPLATE},
     say,
-    send::{affordable, agreed, data_fee, refused, settled},
+    send::{DataFee, Stopped, affordable, agreed, data_fee, refused, settle},
     session::Token,
     wallet,
 };
@@ -150,17 +150,14 @@ pub(super) async fn run(args: DeployArgs) -> Result<bool> {
             let what = place.map_or("deploy with these parameters".to_owned(), |line| {
                 format!("deploy with {line} in {}", file.display())
             });
-            return refused(&what, &error, &[], &args.send);
+            return refused(&what, &error, Vec::new());
         }
     };
     if args.send.dry_run {
         return rehearse(&provider, &plan, (&measured, &values), args.send.json).await;
     }
     affordable(&provider, &config).await?;
-    if !agreed(&args.send)? {
-        eprintln!("Nothing was sent.");
-        return Ok(false);
-    }
+    agreed(&args.send)?;
     let unfinished = Unfinished { deployer: me, first_nonce: nonce, genesis: values.genesis, params: text };
     carry_out(&config, &provider, plan, unfinished, &args).await
 }
@@ -268,16 +265,16 @@ async fn rehearse(
     json: bool,
 ) -> Result<bool> {
     let price = provider.get_gas_price().await.context("cannot ask for the price of gas")?;
-    let (mut rows, mut total, mut total_gas) = (Vec::new(), U256::ZERO, 0);
+    let (mut rows, mut total, mut total_gas, mut complete) = (Vec::new(), U256::ZERO, 0, true);
     for step in &plan.steps {
         let action = format!("deploy {}", step.name);
         let gas = measured.iter().find(|(name, _)| *name == action).map_or(0, |(_, gas)| *gas);
         let data = data_fee(provider, step.code.len()).await?;
-        let fee = U256::from(gas) * U256::from(price) + data.unwrap_or_default();
+        let fee = U256::from(gas) * U256::from(price) + data.known();
         (total, total_gas) = (total + fee, total_gas + gas);
+        complete &= data != DataFee::Unknown;
         if !json {
-            let data =
-                data.map_or(String::new(), |fee| format!(", {} ETH of it for data", amount::show(fee, 18)));
+            let data = data.show().map_or(String::new(), |fee| format!(", {fee} ETH of it for data"));
             say(&format!("{:10} gas {gas:>8} cost {} ETH{data}", step.name, amount::show(fee, 18)))?;
         }
         rows.push(json!({
@@ -285,9 +282,13 @@ async fn rehearse(
             "address": step.address,
             "gas": gas,
             "cost": amount::show(fee, 18),
-            "data_fee": data.map(|fee| amount::show(fee, 18)),
+            "data_fee": data.show(),
         }));
     }
+    if !complete {
+        eprintln!("warning: {}", DataFee::UNKNOWN);
+    }
+    let warnings: &[&str] = if complete { &[] } else { &[DataFee::UNKNOWN] };
     let total = amount::show(total, 18);
     if json {
         let [begins, ends] = first_epoch(values);
@@ -297,15 +298,29 @@ async fn rehearse(
             "genesis": begins,
             "first_epoch_begins": utc(begins),
             "first_epoch_ends": utc(ends),
+            "warnings": warnings,
             "contracts": rows,
             "gas": total_gas,
             "cost": total,
+            "complete": complete,
         });
         say(&serde_json::to_string_pretty(&report)?)?;
     } else {
-        say(&format!("In all     gas {total_gas:>8} cost {total} ETH. Nothing was sent."))?;
+        let name = if complete { "In all" } else { "At least" };
+        say(&format!("{name:10} gas {total_gas:>8} cost {total} ETH. Nothing was sent."))?;
     }
     Ok(true)
+}
+
+/// Compares the code on the chain with that of this release; then the book is finished.
+async fn finish(provider: &DynProvider, path: &Path, deployment: Deployment) -> Result<()> {
+    let found = differences(provider, &deployment).await.context("cannot verify the contracts")?;
+    ensure!(
+        found.is_empty(),
+        "the contracts on the chain are not those of this release: {}",
+        found.join("; ")
+    );
+    write_json(path, &AddressBook { deployment, unfinished: None })
 }
 
 /// Creates what is missing; the book is written before the first transaction and after the last.
@@ -328,19 +343,17 @@ async fn carry_out(
         match deploy_step(&account, step).await {
             Ok(sent) => {
                 let what = format!("deploy {} at {}", step.name, step.address);
-                receipts.push(settled(provider, config, &what, &sent, &args.send).await?);
+                settle(provider, config, &what, &sent, &args.send, &mut receipts).await?;
             }
             Err(error) => {
                 eprintln!("{} remembers what was done: run this again to go on.", path.display());
-                return refused(&format!("deploy {}", step.name), &error, &receipts, &args.send);
+                return refused(&format!("deploy {}", step.name), &error, receipts);
             }
         }
     }
-    let found = differences(provider, &deployment).await.context("cannot verify the contracts")?;
-    if !found.is_empty() {
-        bail!("the contracts on the chain are not those of this release: {}", found.join("; "));
+    if let Err(error) = finish(provider, path, deployment).await {
+        bail!(Stopped::after(receipts, &error));
     }
-    write_json(path, &AddressBook { deployment, unfinished: None })?;
     eprintln!("The code on the chain is that of this release. {} says where it is.", path.display());
     if args.send.json {
         let report = json!({ "ok": true, "contracts": deployment, "transactions": receipts });

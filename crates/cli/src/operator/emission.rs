@@ -20,7 +20,7 @@ use super::{
     args::{EmissionArgs, EmissionCommand, SendArgs},
     date::utc,
     say,
-    send::{Refusal, Step, carry_out, nothing},
+    send::{Refusal, Step, carry_out},
     session::Session,
     stake::open,
     task::reader,
@@ -71,7 +71,7 @@ pub(super) async fn run(args: EmissionArgs) -> Result<bool> {
         EmissionCommand::Collect { send } => {
             let fees: U256 = session.vault().fees().call().await.map_err(read)?.to();
             if fees.is_zero() {
-                return nothing("no fee of a claim is there to be collected", &send);
+                bail!(Refusal("no fee of a claim is there to be collected".to_owned()));
             }
             let treasury = session.vault().treasury().call().await.map_err(read)?;
             let what = format!("pay fees of {} to the treasury {treasury}", token.show(fees));
@@ -80,7 +80,7 @@ pub(super) async fn run(args: EmissionArgs) -> Result<bool> {
         EmissionCommand::Burn { send } => {
             let slashed: U256 = session.vault().slashed().call().await.map_err(read)?.to();
             if slashed.is_zero() {
-                return nothing("nothing was slashed that is not burned yet", &send);
+                bail!(Refusal("nothing was slashed that is not burned yet".to_owned()));
             }
             let what = format!("burn {}, which was slashed", token.show(slashed));
             carry_out(&session, vec![Step::new(what, vault, Vault::burnCall {})], &send).await

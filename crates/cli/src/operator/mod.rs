@@ -148,7 +148,15 @@ pub async fn run(command: OperatorCommand) -> Result<bool> {
 /// Whether an error means that what was asked for cannot be had as things stand, rather than that something is broken.
 #[must_use]
 pub fn is_refusal(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<send::Refusal>().is_some()
+    let stopped = error.downcast_ref::<send::Stopped>();
+    error.is::<send::Refusal>() || stopped.is_some_and(send::Stopped::is_refusal)
+}
+
+/// An error as the one object that a command prints with `--json`: `ok` is false, `error` says why, `advice` what to do or is
+/// null, `transactions` are those that were mined before. Some commands add what else they found.
+#[must_use]
+pub fn error_report(error: &anyhow::Error) -> serde_json::Value {
+    send::error_report(error)
 }
 
 fn init(args: InitArgs) -> Result<bool> {

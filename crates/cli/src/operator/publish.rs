@@ -7,7 +7,13 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{say, send::Refusal, stores, task::reader, task_params};
+use super::{
+    say,
+    send::{Refusal, Stopped},
+    stores,
+    task::reader,
+    task_params,
+};
 use crate::{config::Config, description::TaskDescription};
 
 /// Largest description, in bytes.
@@ -62,8 +68,8 @@ pub(super) async fn run(
     let places = put(if urls.is_empty() { &configured } else { urls }, &bytes).await;
     let ok = places.iter().any(|place| place.put == Some(true))
         && places.iter().all(|place| place.put != Some(false));
-    if as_json {
-        let report = json!({ "ok": ok, "task": task, "hash": hash.to_string(), "stores": places });
+    let report = json!({ "ok": ok, "task": task, "hash": hash.to_string(), "stores": places });
+    if as_json && ok {
         say(&serde_json::to_string_pretty(&report)?)?;
     }
     for Place { store, put, error } in &places {
@@ -76,8 +82,13 @@ pub(super) async fn run(
     }
     ensure!(
         ok,
-        "the description could not be put everywhere: put right what is wrong, or name other stores with --store URL, and run \
-         this again"
+        Stopped::with(
+            "the description could not be put everywhere: put right what is wrong, or name other stores with --store URL, and \
+             run this again"
+                .to_owned(),
+            false,
+            report
+        )
     );
     Ok(true)
 }

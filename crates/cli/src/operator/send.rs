@@ -12,6 +12,7 @@ use aiarena_chain::{
     client::{Account, ClientError, Sent},
 };
 use alloy::{
+    contract::Error as ContractError,
     network::TransactionBuilder,
     primitives::{Address, B256, Bytes, U256},
     providers::{DynProvider, Provider},
@@ -20,10 +21,10 @@ use alloy::{
 };
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{amount, args::SendArgs, explain, say, session::Session, wallet};
-use crate::config::Config;
+use crate::{config::Config, ui::told};
 
 /// How often a block is asked for while a transaction waits to be deep enough.
 const POLL: Duration = Duration::from_millis(500);
@@ -110,14 +111,54 @@ impl std::fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Says that there is nothing to be sent: as if a contract had refused it, but before anything is announced.
-pub(super) fn nothing(why: &str, flags: &SendArgs) -> Result<bool> {
-    if flags.json {
-        let report = json!({ "ok": false, "error": why, "advice": null, "transactions": [] });
-        say(&serde_json::to_string_pretty(&report)?)?;
+/// A command that ended early, with more to tell than why.
+#[derive(Debug, Default)]
+pub(super) struct Stopped {
+    why: String,
+    advice: Option<String>,
+    /// What was mined before.
+    receipts: Vec<Receipt>,
+    /// As [`Refusal`].
+    refused: bool,
+    /// What else the command reports.
+    more: Map<String, Value>,
+}
+
+impl Stopped {
+    /// After what was mined.
+    pub(super) fn after(receipts: Vec<Receipt>, error: &anyhow::Error) -> Self {
+        Self { why: told(error), receipts, refused: super::is_refusal(error), ..Self::default() }
     }
-    eprintln!("error: {why}");
-    Ok(false)
+
+    /// With a report that is an object.
+    pub(super) fn with(why: String, refused: bool, report: Value) -> Self {
+        let more = if let Value::Object(more) = report { more } else { Map::new() };
+        Self { why, refused, more, ..Self::default() }
+    }
+
+    pub(super) fn is_refusal(&self) -> bool {
+        self.refused
+    }
+}
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)?;
+        self.advice.iter().try_for_each(|advice| write!(f, "\n  {advice}"))
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// An error as the object that `--json` promises.
+pub(super) fn error_report(error: &anyhow::Error) -> Value {
+    let none = Stopped { why: told(error), ..Stopped::default() };
+    let Stopped { why, advice, receipts, more, .. } = error.downcast_ref::<Stopped>().unwrap_or(&none);
+    let mut report = json!({ "ok": false, "error": why, "advice": advice, "transactions": receipts });
+    if let Value::Object(report) = &mut report {
+        report.extend(more.clone());
+    }
+    report
 }
 
 /// Does the steps one after the other, as the flags say; false if a contract refused or the user said no.
@@ -125,11 +166,31 @@ pub(super) async fn carry_out(session: &Session, steps: Vec<Step>, flags: &SendA
     carry_out_warned(session, steps, &[], flags).await
 }
 
+/// [`carry_out`], and then `last`, which is no transaction.
+pub(super) async fn carry_out_and(
+    session: &Session,
+    steps: Vec<Step>,
+    last: impl Future<Output = Result<()>>,
+    flags: &SendArgs,
+) -> Result<bool> {
+    carry_out_all(session, steps, &[], last, flags).await
+}
+
 /// [`carry_out`] of something of which the user should know more before saying yes.
 pub(super) async fn carry_out_warned(
     session: &Session,
     steps: Vec<Step>,
     warnings: &[String],
+    flags: &SendArgs,
+) -> Result<bool> {
+    carry_out_all(session, steps, warnings, async { Ok(()) }, flags).await
+}
+
+async fn carry_out_all(
+    session: &Session,
+    steps: Vec<Step>,
+    warnings: &[String],
+    last: impl Future<Output = Result<()>>,
     flags: &SendArgs,
 ) -> Result<bool> {
     let (provider, config) = (&session.provider, &session.config);
@@ -147,18 +208,15 @@ pub(super) async fn carry_out_warned(
     // What a contract would refuse now is refused before any password or question.
     let first = &steps[0];
     if let Err(error) = estimate(provider, session.me, first).await {
-        return refused(&first.what, &error, &[], flags);
+        return refused(&first.what, &error, Vec::new());
     }
     // An approval must not be left behind by a call that is refused after it. Nodes that cannot try this leave it to chance.
     for number in 1..steps.len() {
         if let Err(error) = simulate(session, &steps[..=number]).await {
-            return refused(&steps[number].what, &error, &[], flags);
+            return refused(&steps[number].what, &error, Vec::new());
         }
     }
-    if !agreed(flags)? {
-        eprintln!("Nothing was sent.");
-        return Ok(false);
-    }
+    agreed(flags)?;
     let account = wallet::open(config).await?;
     ensure!(
         account.address() == session.me,
@@ -169,15 +227,34 @@ pub(super) async fn carry_out_warned(
     let mut receipts = Vec::with_capacity(steps.len());
     for step in &steps {
         match step.call.send(&account, step.to).await {
-            Ok(sent) => receipts.push(settled(provider, config, &step.what, &sent, flags).await?),
-            Err(error) => return refused(&step.what, &error, &receipts, flags),
+            Ok(sent) => settle(provider, config, &step.what, &sent, flags, &mut receipts).await?,
+            Err(error) => return refused(&step.what, &error, receipts),
         }
+    }
+    if let Err(error) = last.await {
+        return Err(Stopped::after(receipts, &error).into());
     }
     if flags.json {
         let report = json!({ "ok": true, "warnings": warnings, "transactions": receipts });
         say(&serde_json::to_string_pretty(&report)?)?;
     }
     Ok(true)
+}
+
+/// [`settled`], of which those before it are told if it fails.
+pub(super) async fn settle(
+    provider: &DynProvider,
+    config: &Config,
+    what: &str,
+    sent: &Sent,
+    flags: &SendArgs,
+    receipts: &mut Vec<Receipt>,
+) -> Result<()> {
+    match settled(provider, config, what, sent, flags).await {
+        Ok(receipt) => receipts.push(receipt),
+        Err(error) => bail!(Stopped::after(std::mem::take(receipts), &error)),
+    }
+    Ok(())
 }
 
 /// Waits until a transaction is as deep as it must be, and says what it cost.
@@ -243,9 +320,12 @@ pub(super) async fn affordable(provider: &DynProvider, config: &Config) -> Resul
 }
 
 /// Asks whether to go on.
-pub(super) fn agreed(flags: &SendArgs) -> Result<bool> {
+///
+/// # Errors
+/// If that cannot be asked; [`Refusal`] if it is not to go on.
+pub(super) fn agreed(flags: &SendArgs) -> Result<()> {
     if flags.yes {
-        return Ok(true);
+        return Ok(());
     }
     ensure!(
         std::io::stdin().is_terminal(),
@@ -255,32 +335,19 @@ pub(super) fn agreed(flags: &SendArgs) -> Result<bool> {
     std::io::stderr().flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    ensure!(
+        matches!(answer.trim(), "y" | "Y" | "yes"),
+        Refusal("you did not say yes, so nothing was sent".to_owned())
+    );
+    Ok(())
 }
 
-/// Tells of a failure, and what to do.
-pub(super) fn refused(
-    what: &str,
-    error: &ClientError,
-    receipts: &[Receipt],
-    flags: &SendArgs,
-) -> Result<bool> {
+/// A failure, and what to do.
+pub(super) fn refused(what: &str, error: &ClientError, receipts: Vec<Receipt>) -> Result<bool> {
     let advice = explain::advice(error);
-    if flags.json {
-        let report = json!({
-            "ok": false,
-            "error": error.to_string(),
-            "advice": advice,
-            "transactions": receipts,
-        });
-        say(&serde_json::to_string_pretty(&report)?)?;
-    }
-    let advice = advice.map_or(String::new(), |advice| format!("\n  {advice}"));
-    if matches!(error, ClientError::Refused { .. } | ClientError::Failed { .. }) {
-        eprintln!("error: cannot {what}: {error}{advice}");
-        return Ok(false);
-    }
-    bail!("cannot {what}: {error}{advice}")
+    let refused = matches!(error, ClientError::Refused { .. } | ClientError::Failed { .. });
+    let why = format!("cannot {what}: {error}");
+    bail!(Stopped { why, advice, receipts, refused, ..Stopped::default() })
 }
 
 async fn estimate(provider: &DynProvider, from: Address, step: &Step) -> Result<u64, ClientError> {
@@ -293,28 +360,29 @@ async fn rehearse(session: &Session, steps: &[Step], warnings: &[String], flags:
     let provider = &session.provider;
     let price = provider.get_gas_price().await.context("cannot ask for the price of gas")?;
     let mut rows = Vec::new();
+    let mut warnings = warnings.to_vec();
     let (mut total, mut complete) = (U256::ZERO, true);
     for (number, step) in steps.iter().enumerate() {
         // A later step needs what the one before it does, so only a node that simulates several at once can try it.
         let gas = if number == 0 {
             match estimate(provider, session.me, step).await {
                 Ok(gas) => Some(gas),
-                Err(error) => return refused(&step.what, &error, &[], flags),
+                Err(error) => return refused(&step.what, &error, Vec::new()),
             }
         } else {
             match simulate(session, &steps[..=number]).await {
                 Ok(gas) => gas,
-                Err(error) => return refused(&step.what, &error, &[], flags),
+                Err(error) => return refused(&step.what, &error, Vec::new()),
             }
         };
-        let fee = match gas {
-            Some(gas) => {
-                let data = data_fee(provider, step.call.data().len()).await?.unwrap_or_default();
-                Some(U256::from(gas).saturating_mul(U256::from(price)).saturating_add(data))
-            }
-            None => None,
-        };
-        complete &= fee.is_some();
+        let data = data_fee(provider, step.call.data().len()).await?;
+        let fee =
+            gas.map(|gas| U256::from(gas).saturating_mul(U256::from(price)).saturating_add(data.known()));
+        complete &= fee.is_some() && data != DataFee::Unknown;
+        if data == DataFee::Unknown && !warnings.iter().any(|warning| warning == DataFee::UNKNOWN) {
+            eprintln!("warning: {}", DataFee::UNKNOWN);
+            warnings.push(DataFee::UNKNOWN.to_owned());
+        }
         total = total.saturating_add(fee.unwrap_or_default());
         rows.push(json!({ "what": step.what, "gas": gas, "cost": fee.map(|fee| amount::show(fee, 18)) }));
         let known = gas.zip(fee).map(|(gas, fee)| format!("gas {gas} cost {} ETH", amount::show(fee, 18)));
@@ -373,19 +441,56 @@ alloy::sol! {
     }
 }
 
-/// The most that a transaction of so many bytes pays for its data, in wei; `None` on a chain that asks no such fee.
-pub(super) async fn data_fee(provider: &DynProvider, bytes: usize) -> Result<Option<U256>> {
-    let code = provider.get_code_at(GAS_PRICE_ORACLE).await.context("cannot look for the fee on data")?;
+/// What a transaction pays for its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DataFee {
+    /// The chain asks no such fee.
+    None,
+    /// So much at most, in wei.
+    AtMost(U256),
+    /// The chain has an oracle, but it tells no fee.
+    Unknown,
+}
+
+impl DataFee {
+    /// What is said of a sum without it.
+    pub(super) const UNKNOWN: &str =
+        "this chain asks a fee for data, but its oracle does not tell it: the sum is without it";
+
+    /// In wei; zero if it is not known.
+    pub(super) fn known(self) -> U256 {
+        if let Self::AtMost(fee) = self { fee } else { U256::ZERO }
+    }
+
+    /// In coins.
+    pub(super) fn show(self) -> Option<String> {
+        if let Self::AtMost(fee) = self { Some(amount::show(fee, 18)) } else { None }
+    }
+}
+
+/// The most that a transaction of so many bytes pays for its data.
+pub(super) async fn data_fee(provider: &DynProvider, bytes: usize) -> Result<DataFee> {
+    const ASK: &str = "cannot ask for the fee on data";
+    let code = provider.get_code_at(GAS_PRICE_ORACLE).await.context(ASK)?;
     if code.is_empty() {
-        return Ok(None);
+        return Ok(DataFee::None);
     }
     // Nonce, fees, receiver and signature add some 180 bytes.
     let size = bytes + 180;
     let oracle = GasPriceOracle::new(GAS_PRICE_ORACLE, provider);
-    if let Ok(fee) = oracle.getL1FeeUpperBound(U256::from(size)).call().await {
-        return Ok(Some(fee));
+    if let Some(fee) = number(oracle.getL1FeeUpperBound(U256::from(size)).call().await).context(ASK)? {
+        return Ok(DataFee::AtMost(fee));
     }
     // Bytes other than zero are the dear ones.
-    let fee = oracle.getL1Fee(vec![0xff; size].into()).call().await;
-    fee.map(Some).context("the chain's oracle does not tell the fee on data")
+    let fee = number(oracle.getL1Fee(vec![0xff; size].into()).call().await).context(ASK)?;
+    Ok(fee.map_or(DataFee::Unknown, DataFee::AtMost))
+}
+
+/// What the oracle says, unless it reverts, answers with something else than a number, or with more than any fee can be.
+fn number(answer: Result<U256, ContractError>) -> Result<Option<U256>, ContractError> {
+    match answer {
+        Ok(fee) => Ok((fee.bit_len() <= 96).then_some(fee)),
+        Err(ContractError::TransportError(error)) if !error.is_error_resp() => Err(error.into()),
+        Err(_) => Ok(None),
+    }
 }

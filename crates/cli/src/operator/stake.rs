@@ -13,7 +13,7 @@ use super::{
         ClaimArgs, CommissionArgs, ConfigArgs, DelegateArgs, ReclaimArgs, RoleArg, StakeArgs, TokenArgs,
         TokenCommand, UnstakeArgs, WithdrawArgs,
     },
-    send::{Refusal, Step, carry_out, carry_out_warned, nothing},
+    send::{Refusal, Step, carry_out, carry_out_warned},
     session::Session,
 };
 use crate::config::Config;
@@ -135,7 +135,7 @@ pub(super) async fn withdraw(args: WithdrawArgs) -> Result<bool> {
         let why = format!(
             "nothing has finished unbonding in the pool of {operator} in task {task}: `aiarena status` shows what will, and when"
         );
-        return nothing(&why, &args.send);
+        bail!(Refusal(why));
     }
     let what = format!("withdraw {} from the pool of {operator} in task {task}", session.token.show(due));
     let call = Vault::withdrawCall { task, operator, limit: U256::from(MOST_REQUESTS) };
@@ -159,13 +159,13 @@ pub(super) async fn claim(args: ClaimArgs) -> Result<bool> {
                  `aiarena status` shows it",
                 session.me
             );
-            return nothing(&why, &args.send);
+            bail!(Refusal(why));
         }
         let what = format!("claim {} from the pool of {operator} in task {task}", session.token.show(due));
         steps.push(Step::new(what, session.deployment.vault, Vault::claimCall { task, operator }));
     }
     if steps.is_empty() {
-        return nothing(&format!("there is nothing to claim for {}", session.me), &args.send);
+        bail!(Refusal(format!("there is nothing to claim for {}", session.me)));
     }
     carry_out(&session, steps, &args.send).await
 }

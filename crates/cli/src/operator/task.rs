@@ -17,7 +17,7 @@ use super::{
     date::utc,
     evaluation::{self, Kept},
     publish, say,
-    send::{Refusal, Step, carry_out},
+    send::{Refusal, Step, carry_out, carry_out_and},
     session::{Session, Token},
     stake::open,
     task_params::{self, NewTask},
@@ -106,11 +106,7 @@ async fn create(session: Session, file: &Path, flags: &SendArgs) -> Result<bool>
         session.token.show(bond)
     );
     steps.push(Step::new(what, session.deployment.arena, Arena::createTaskCall { params }));
-    let done = carry_out(&session, steps, flags).await?;
-    if done && !flags.dry_run {
-        publish::created(&session.config, &description, file).await?;
-    }
-    Ok(done)
+    carry_out_and(&session, steps, publish::created(&session.config, &description, file), flags).await
 }
 
 async fn show(session: &Session, only: Option<u64>, json: bool) -> Result<bool> {

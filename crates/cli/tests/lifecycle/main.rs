@@ -163,6 +163,13 @@ async fn a_task_from_its_creation_to_the_last_claim() {
     let refused = nodes[0].try_run(&["node", "train", "--config", "twin.toml"]);
     assert_eq!(refused.0, Some(2));
     assert!(refused.1.contains("another process works with this key"), "{}", refused.1);
+    // Neither with folders of its own, nor in a command.
+    nodes[0].write("twin.toml", &twin.replace("data_dir = \"data\"", "data_dir = \"other\""));
+    for command in [&["node", "train"][..], &["stake", "1", "1", "--yes"]] {
+        let refused = nodes[0].try_run(&[command, &["--config", "twin.toml"]].concat());
+        assert_eq!(refused.0, Some(2));
+        assert!(refused.1.contains("a daemon on this machine works with the key"), "{}", refused.1);
+    }
     scoring[0].signal("HUP");
 
     let phases = [Phase::Submit, Phase::Disclose, Phase::Seed, Phase::Commit, Phase::Reveal, Phase::Settle];

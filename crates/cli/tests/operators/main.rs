@@ -1,9 +1,13 @@
 //! Operators' commands through the binary, against Anvil under the chain id of Base Sepolia, as operators run them.
 
+mod contrib;
+mod data_fee;
 mod docs;
 mod doctor;
 mod files;
 mod help;
 mod journey;
+mod json;
+mod metrics;
 mod owner;
 mod world;

@@ -1,7 +1,8 @@
 //! Anvil, a folder of its own for each operator, and the binary.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
@@ -144,6 +145,35 @@ impl Operator {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(text.contains(reason), "{arguments:?} should say {reason:?}: {text}");
     }
+}
+
+/// A shell that finds the binary.
+pub(crate) fn shell(command: &str) -> Command {
+    let binary = Path::new(env!("CARGO_BIN_EXE_aiarena")).parent().expect("a folder");
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", command])
+        .env("PATH", path)
+        .env_remove("RUST_LOG")
+        .env_remove("AIARENA_CONFIG")
+        .stdin(Stdio::null());
+    shell
+}
+
+/// A port that nobody uses at the moment.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// The body of an answer over plain HTTP; nothing if nobody is there.
+pub(crate) fn get(port: u16, path: &str) -> String {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return String::new() };
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    let asked = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_string(&mut answer));
+    asked.map_or(String::new(), |_| answer.split_once("\r\n\r\n").unwrap_or_default().1.to_owned())
 }
 
 pub(crate) fn said(output: &Output) -> String {

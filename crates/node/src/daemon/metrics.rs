@@ -1,6 +1,9 @@
 //! What an operator's dashboard shows.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU8, Ordering},
+    time::Duration,
+};
 
 use aiarena_chain::ledger::{Flight, Ledger, Role, Task};
 use alloy::primitives::{Address, U256};
@@ -8,10 +11,20 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 
 use crate::settlement::assigned;
 
+/// Decimals of the token in which amounts are shown; one for the process, as the recorder of metrics is.
+static DECIMALS: AtomicU8 = AtomicU8::new(18);
+
+/// Shows amounts in a token of so many decimals from now on.
+pub fn count_in(decimals: u8) {
+    DECIMALS.store(decimals, Ordering::Relaxed);
+}
+
 /// Says what each number means.
 pub(super) fn describe() {
     describe_gauge!("aiarena_head_block", "Newest block that was read");
     describe_gauge!("aiarena_chain_time_seconds", "Time of that block, in seconds since 1970");
+    describe_counter!("aiarena_rpc_requests_total", "Requests to RPC endpoints, by host");
+    describe_counter!("aiarena_rpc_errors_total", "Those that failed or were answered wrongly, by host");
     describe_counter!("aiarena_transactions_total", "Mined transactions, by action");
     describe_counter!("aiarena_gas_total", "Gas of mined transactions, by action");
     describe_counter!("aiarena_failures_total", "What failed and was tried again, by kind");
@@ -108,7 +121,23 @@ fn deadlines(task: &Task, role: Role, me: Address) -> (u64, u64) {
     (met, missed)
 }
 
-/// Whole tokens of 18 decimals, for a dashboard.
+/// Whole tokens, for a dashboard.
 fn tokens(amount: U256) -> f64 {
-    f64::from(amount) / 1e18
+    f64::from(amount) / 10_f64.powi(DECIMALS.load(Ordering::Relaxed).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_in_the_tokens_decimals() {
+        for (decimals, base_units, expected) in
+            [(18, 1_500_000_000_000_000_000_u64, 1.5), (6, 1_500_000, 1.5), (0, 7, 7.0), (36, 0, 0.0)]
+        {
+            count_in(decimals);
+            assert_eq!(tokens(U256::from(base_units)), expected);
+        }
+        count_in(18);
+    }
 }

@@ -29,6 +29,7 @@ use tracing::{debug, error, info, warn};
 use self::turns::Turns;
 pub use self::{
     courier::{Courier, Route, Sight, SliceSource},
+    metrics::count_in,
     sealer::Sealer,
 };
 use crate::{

@@ -12,11 +12,11 @@ use alloy::{
     primitives::{Address, U256},
     providers::Provider,
 };
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{amount, args::DoctorArgs, keystore, network, say, session::Session, wallet};
+use super::{amount, args::DoctorArgs, keystore, network, say, send::Stopped, session::Session, wallet};
 use crate::{audit::differences, config::Config, ui::told};
 
 /// Blocks that an endpoint may be behind the others.
@@ -81,7 +81,9 @@ pub(super) async fn run(args: DoctorArgs) -> Result<bool> {
     }
     let ok = checks.0.iter().all(|check| check.verdict != Verdict::Fail);
     if args.json {
-        say(&serde_json::to_string_pretty(&json!({ "ok": ok, "checks": checks.0 }))?)?;
+        let report = json!({ "ok": ok, "checks": checks.0 });
+        ensure!(ok, Stopped::with("a check failed".to_owned(), true, report));
+        say(&serde_json::to_string_pretty(&report)?)?;
     } else {
         for Check { check, verdict, text } in &checks.0 {
             let verdict = match verdict {
