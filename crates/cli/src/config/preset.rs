@@ -105,6 +105,7 @@ passes = 3
 
 [seal]
 # For creators of tasks with sealed evaluation data: folders of these data, if the copy is gone that `aiarena task create` kept.
+# With them the daemon needs the password, too, to make the slices again.
 # evaluation = ["my-rows"]
 "#
     )

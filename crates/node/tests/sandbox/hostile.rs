@@ -187,6 +187,13 @@ fn processor_time_ends() {
 fn waiting_ends() {
     let fault = fault("park");
     assert!(matches!(fault, Fault::WallTime { limit: 3 }) && !fault.is_the_artifacts(), "{fault}");
+    // A validator that is short of time gives up earlier, and blames nobody.
+    let mut hasty = Sandbox::of("/proc/self/exe", ["misbehave", "park"], SMALL);
+    let begun = Instant::now();
+    hasty.until(Some(begun + Duration::from_millis(200)));
+    let fault = hasty.ask(Kind::Evaluate, |_| Ok(())).unwrap_err();
+    assert!(matches!(fault, Fault::WallTime { limit: 0 }) && !fault.is_the_artifacts(), "{fault}");
+    assert!(begun.elapsed() < Duration::from_secs(2));
 }
 
 fn forbidden_calls_kill() {
