@@ -96,6 +96,36 @@ fn a_deployment_out_of_bounds_is_refused_with_its_parameter() {
 }
 
 #[test]
+fn a_deployment_with_what_is_no_token_is_refused() {
+    let anvil = Anvil::start();
+    let (owner, me) = Operator::new(&anvil.url);
+    anvil.fund(&me);
+    owner.ok(&["deploy", "--write-params", "deploy.toml"]);
+    let token = "0x00000000000000000000000000000000000070ce";
+    let params = owner.read("deploy.toml").replace("# address = \"0x…\"", &format!("address = \"{token}\""));
+    owner.write("other.toml", &params);
+    let deploy = ["deploy", "--params", "other.toml", "--dry-run"];
+    // Answers `then` to the function with the selector, 1 to any other one: balances, decimals, "it is done".
+    let answers =
+        |selector: &str, then: &str| format!("0x5f3560e01c63{selector}1460165760015f5260205ff3{then}");
+    owner.refuses(&deploy, 2, "does not say its decimals");
+    for (code, exit, reason) in [
+        ("0x60125f5260205ff3".to_owned(), 1, "it cannot be approved: it answers 0x"),
+        (answers("18160ddd", "5b600160601b5f5260205ff3"), 1, "79228162514264337593543950336 base units"),
+        (answers("70a08231", "5b5f5ffd"), 2, "it does not answer balanceOf"),
+        (answers("dd62ed3e", "5b00"), 2, "it does not answer allowance"),
+        (answers("095ea7b3", "5b5f5ffd"), 2, "it cannot be approved"),
+        (answers("a9059cbb", "5b60205ff3"), 1, "it cannot be transferred: it answers 0x0"),
+    ] {
+        anvil.ask("anvil_setCode", serde_json::json!([token, code]));
+        owner.refuses(&deploy, exit, reason);
+    }
+    // One that returns nothing is one.
+    anvil.ask("anvil_setCode", serde_json::json!([token, answers("a9059cbb", "5b00")]));
+    owner.ok(&deploy);
+}
+
+#[test]
 fn addresses_with_a_wrong_checksum_are_refused() {
     let operator = Operator::bare();
     operator.ok(&["init", "--rpc", "http://127.0.0.1:1", "--chain-id", "84532"]);
