@@ -87,11 +87,13 @@ contract Vault is IVault, EIP712, Nonces, Multicallable, ReentrancyGuardTransien
         mapping(address operator => Pool) pools;
     }
 
-    /// @dev A value that changes at an epoch.
+    /// @dev The fee and who gets it, from epoch `nextFrom` on and before it. What a claim reads lies in one word.
     struct Fee {
-        uint64 feeWad;
         uint64 nextFeeWad;
         uint32 nextFrom;
+        address nextTreasury;
+        uint64 feeWad;
+        address treasury;
     }
 
     address public immutable token;
@@ -108,7 +110,6 @@ contract Vault is IVault, EIP712, Nonces, Multicallable, ReentrancyGuardTransien
     uint96 public slashed;
     Fee private fee;
     uint96 public fees;
-    address public treasury;
     mapping(uint256 task => Task) private tasks;
 
     modifier onlyArena() {
@@ -316,8 +317,9 @@ contract Vault is IVault, EIP712, Nonces, Multicallable, ReentrancyGuardTransien
         amount = fees;
         if (amount == 0) revert NothingToCollect();
         fees = 0;
-        emit FeesCollected(treasury, amount);
-        token.safeTransfer(treasury, amount);
+        address to = treasury();
+        emit FeesCollected(to, amount);
+        token.safeTransfer(to, amount);
     }
 
     // ------------------------------------------------------------------ for relayers
@@ -385,8 +387,8 @@ contract Vault is IVault, EIP712, Nonces, Multicallable, ReentrancyGuardTransien
         if (feeWad > maxFeeWad) revert FeeTooHigh(feeWad, maxFeeWad);
         if (treasury_ == address(0)) revert TreasuryZero();
         uint32 epoch = currentEpoch();
-        fee = Fee({feeWad: uint64(feeAt(epoch)), nextFeeWad: feeWad, nextFrom: epoch + 2});
-        treasury = treasury_;
+        (fee.feeWad, fee.treasury) = (uint64(feeAt(epoch)), treasury());
+        (fee.nextFeeWad, fee.nextTreasury, fee.nextFrom) = (feeWad, treasury_, epoch + 2);
         emit FeeSet(feeWad, treasury_, epoch + 2);
     }
 
@@ -639,6 +641,11 @@ contract Vault is IVault, EIP712, Nonces, Multicallable, ReentrancyGuardTransien
     /// @inheritdoc IVault
     function feeAt(uint256 epoch) public view returns (uint256) {
         return epoch >= fee.nextFrom ? fee.nextFeeWad : fee.feeWad;
+    }
+
+    /// @inheritdoc IVault
+    function treasury() public view returns (address) {
+        return currentEpoch() < fee.nextFrom ? fee.treasury : fee.nextTreasury;
     }
 
     // ------------------------------------------------------------------ staking, for the caller or whoever signed

@@ -88,6 +88,7 @@ contract LibrariesTest is TestBase {
         assertEq(harness.assignmentCount(1, 1, 1, 0), 0);
         uint256 n = type(uint128).max;
         assertEq(harness.assignmentCount(1, n, 2 * n + 1, 2 * n + 1), n);
+        assertEq(harness.assignmentCount(1, n, 1 << 255, 1 << 255), n);
     }
 
     function test_scores_that_are_legal() public view {

@@ -26,7 +26,6 @@ contract VaultFeesTest is VaultFixture {
         vm.expectRevert(IVault.TreasuryZero.selector);
         emission.setFee(1, address(0));
         emission.setFee(MAX_FEE_WAD, treasury);
-        assertEq(vault.treasury(), treasury);
     }
 
     function test_ItActsFromTheNextEpochButOne() public {
@@ -61,6 +60,44 @@ contract VaultFeesTest is VaultFixture {
         emission.setFee(0, treasury);
         assertEq(vault.feeAt(5), 0.2e18);
         assertEq(vault.feeAt(6), 0);
+    }
+
+    /// @notice Also of what was taken before: until the new treasury begins, everything can be sent to the old one.
+    function test_TheTreasuryChangesFromTheNextEpochButOne() public {
+        emission.setFee(0.2e18, treasury);
+        assertEq(vault.treasury(), address(0), "there is no fee yet");
+        payEpoch(2, node, 100, 100);
+        claimAs(node, node);
+        emission.setFee(0.2e18, alice);
+        for (uint256 epoch = 2; epoch < 6; ++epoch) {
+            warpTo(epoch);
+            assertEq(vault.treasury(), epoch < 4 ? treasury : alice);
+        }
+        warpTo(3);
+        uint256 before = token.balanceOf(alice);
+        assertEq(vault.collectFees(), 20);
+        assertEq(token.balanceOf(treasury), 20);
+        pay(node, 100, 100);
+        claimAs(node, node);
+        warpTo(4);
+        assertEq(vault.collectFees(), 20);
+        assertEq(token.balanceOf(alice) - before, 20);
+        assertExact();
+    }
+
+    function test_ALaterTreasuryDelaysAndNeverHastens() public {
+        emission.setFee(0.2e18, treasury);
+        warpTo(2);
+        emission.setFee(0.2e18, alice);
+        warpTo(3);
+        emission.setFee(0.1e18, bob);
+        assertEq(vault.treasury(), treasury);
+        warpTo(4);
+        assertEq(vault.treasury(), treasury, "alice was replaced before she began");
+        assertEq(vault.feeAt(4), 0.2e18);
+        warpTo(5);
+        assertEq(vault.treasury(), bob);
+        assertEq(vault.feeAt(5), 0.1e18);
     }
 
     function test_DelegatorsPayItToo() public {

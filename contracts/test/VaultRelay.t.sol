@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IVault, Role} from "../src/interfaces/IVault.sol";
-import {PermitToken, Wallet} from "./base/HostileTokens.sol";
+import {OddWallet, PermitToken, Wallet} from "./base/HostileTokens.sol";
 import {RelayFixture} from "./base/VaultRelayFixture.sol";
 
 /// @notice What relayers send for others: exactly what was signed, once, in time, and nothing else.
@@ -61,6 +61,70 @@ contract VaultRelayTest is RelayFixture {
         signature = signStake(signerKey, address(wallet), 500, 1, deadline);
         expect(IVault.SignatureInvalid.selector, abi.encode(wallet));
         vault.stakeFor(address(wallet), TASK, Role.Node, 500, deadline, signature);
+    }
+
+    function test_AContractDelegatesAndClaimsByItsOwnRule() public {
+        Wallet wallet = new Wallet(signer);
+        address account = address(wallet);
+        enrich(account);
+        fund(1000);
+        stakeAs(node, Role.Node, 10);
+        bytes memory signature = signDelegate(signerKey, account, node, UNIT, 0, deadline);
+        vault.delegateFor(account, TASK, node, UNIT, deadline, signature);
+        (uint256 shares,) = vault.delegationOf(TASK, node, account);
+        assertEq(shares, UNIT);
+        payEpoch(1, node, 100, 40);
+
+        signature = signClaim(signerKey, account, node, 1, deadline);
+        vm.prank(bob);
+        assertEq(vault.claimFor(account, TASK, node, deadline, signature), 60);
+        assertEq(token.balanceOf(account), WEALTH - UNIT + 60);
+
+        // It changed its mind before the relayer came.
+        wallet.forget();
+        signature = signDelegate(signerKey, account, node, UNIT, 2, deadline);
+        expect(IVault.SignatureInvalid.selector, abi.encode(account));
+        vault.delegateFor(account, TASK, node, UNIT, deadline, signature);
+        signature = signClaim(signerKey, account, node, 2, deadline);
+        expect(IVault.SignatureInvalid.selector, abi.encode(account));
+        vault.claimFor(account, TASK, node, deadline, signature);
+        assertEq(nonces(account), 2);
+    }
+
+    /// @notice Only the word that ERC-1271 names is a yes: 32 bytes with nothing behind the selector.
+    function test_AContractThatDoesNotSayYesSaysNo() public {
+        OddWallet wallet = new OddWallet();
+        enrich(address(wallet));
+        stakeAs(node, Role.Node, 10);
+        bytes4 yes = 0x1626ba7e;
+        bytes[7] memory replies = [
+            bytes(""),
+            abi.encode(bytes4(0xffffffff)),
+            abi.encode(uint256(1)),
+            abi.encodePacked(yes),
+            abi.encodePacked(yes, uint224(1)),
+            abi.encode(uint256(0), yes),
+            abi.encode(uint256(uint32(yes)))
+        ];
+        for (uint256 i = 0; i < replies.length; ++i) {
+            wallet.setReply(replies[i], false);
+            refusedByContract(address(wallet));
+        }
+        wallet.setReply(abi.encode(yes), true);
+        refusedByContract(address(wallet));
+        wallet.setReply(abi.encode(yes), false);
+        vault.delegateFor(address(wallet), TASK, node, 5, deadline, "anything");
+    }
+
+    function refusedByContract(address account) private {
+        bytes memory invalid = abi.encodeWithSelector(IVault.SignatureInvalid.selector, account);
+        vm.expectRevert(invalid);
+        vault.stakeFor(account, TASK, Role.Node, 5, deadline, "anything");
+        vm.expectRevert(invalid);
+        vault.delegateFor(account, TASK, node, 5, deadline, "anything");
+        vm.expectRevert(invalid);
+        vault.claimFor(account, TASK, node, deadline, "anything");
+        assertEq(nonces(account), 0);
     }
 
     // ------------------------------------------------------------------ and nothing else

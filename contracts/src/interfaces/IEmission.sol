@@ -40,7 +40,7 @@ interface IEmission {
     /// @notice Ends a task's admission from the next epoch but one on.
     function dismiss(uint256 task) external;
 
-    /// @notice Sets the fee on claims from the next epoch but one on, and who gets what is collected (M-14).
+    /// @notice Sets the fee on claims, and who gets what is collected, both from the next epoch but one on (M-14).
     function setFee(uint64 feeWad, address treasury) external;
 
     // ------------------------------------------------------------------ for the vault

@@ -217,7 +217,7 @@ interface IVault {
     /// @notice Sends all slashed tokens to where nobody can spend them.
     function burn() external returns (uint256 amount);
 
-    /// @notice Sends the fees to the treasury.
+    /// @notice Sends the fees to the treasury of the current epoch.
     function collectFees() external returns (uint256 amount);
 
     // ------------------------------------------------------------------ for relayers
@@ -257,7 +257,7 @@ interface IVault {
 
     // ------------------------------------------------------------------ for the emission
 
-    /// @notice Sets the fee on claims from the next epoch but one on, and who gets what is collected (M-14).
+    /// @notice Sets the fee on claims, and who gets what is collected, both from the next epoch but one on (M-14).
     function setFee(uint64 feeWad, address treasury) external;
 
     // ------------------------------------------------------------------ for the arena
@@ -362,6 +362,6 @@ interface IVault {
     /// @notice The fee on claims in `epoch`, the current one or a later one.
     function feeAt(uint256 epoch) external view returns (uint256 feeWad);
 
-    /// @notice Who gets the fees.
+    /// @notice Who gets what is collected now; zero before the first fee begins.
     function treasury() external view returns (address);
 }

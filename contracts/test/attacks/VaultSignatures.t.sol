@@ -17,7 +17,7 @@ contract VaultSignatureAttacksTest is RelayFixture {
         vault.stakeFor(signer, TASK, Role.Node, 500, deadline, signature);
         refused(vault);
         // Nor in another encoding of the same: its mirrored s, or the short form.
-        (bytes32 r, bytes32 s, uint8 v) = parts();
+        (bytes32 r, bytes32 s, uint8 v) = wordsOf(signature);
         uint256 order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141;
         signature = abi.encodePacked(r, bytes32(order - uint256(s)), v == 27 ? uint8(28) : uint8(27));
         refused(vault);
@@ -73,14 +73,5 @@ contract VaultSignatureAttacksTest is RelayFixture {
     function refused(IVault other) private {
         expect(IVault.SignatureInvalid.selector, abi.encode(signer));
         other.stakeFor(signer, TASK, Role.Node, 500, deadline, signature);
-    }
-
-    function parts() private view returns (bytes32 r, bytes32 s, uint8 v) {
-        bytes memory all = signature;
-        assembly ("memory-safe") {
-            r := mload(add(all, 32))
-            s := mload(add(all, 64))
-            v := byte(0, mload(add(all, 96)))
-        }
     }
 }

@@ -50,8 +50,12 @@ abstract contract ArenaFixture is TestBase {
 
     function setUp() public virtual {
         vm.warp(GENESIS - 10);
-        token = IMintable(vm.deployCode("ArenaToken.sol:ArenaToken", ""));
+        token = newToken();
         (emission, vault, arena) = deploy(address(token), schedule());
+    }
+
+    function newToken() internal virtual returns (IMintable) {
+        return IMintable(vm.deployCode("ArenaToken.sol:ArenaToken", ""));
     }
 
     /// @notice Emission, vault and arena, in this order: each names the future address of the next one, which checks that
@@ -171,7 +175,7 @@ abstract contract ArenaFixture is TestBase {
         vault.delegate(task, operator, uint96(amount));
     }
 
-    function remember(uint256 task, address operator, address account) private {
+    function remember(uint256 task, address operator, address account) internal {
         bytes32 key = keccak256(abi.encode(task, operator, account));
         if (known[key]) return;
         known[key] = true;

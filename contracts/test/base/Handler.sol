@@ -13,16 +13,24 @@ import {
     TaskParams
 } from "../../src/interfaces/IArena.sol";
 import {IVault, Role} from "../../src/interfaces/IVault.sol";
+import {IHook, MoodyToken} from "./HostileTokens.sol";
+import {IMintable} from "./IMintable.sol";
 import {Ledger} from "./Ledger.sol";
+import {Relaying} from "./Relaying.sol";
 import {Vm} from "./Vm.sol";
 
 /// @notice What the invariant runner may do, in any order: everything that participants can, honest and hostile, with
 /// inputs bounded so that nothing reverts. In between, epochs are played and time passes. Several settlers settle in small
-/// steps against each other, and the referee says what each epoch should pay.
-contract Handler is Ledger {
+/// steps against each other, and the referee says what each epoch should pay. In half of the runs the token returns nothing,
+/// in half of them it calls back while it transfers: others then act in between, and nobody can enter the vault again.
+contract Handler is Ledger, Relaying, IHook {
     uint256 private constant STAKE = 100e18;
     uint256 private constant PEOPLE = 3;
     uint256 private constant MAX_TASKS = 4;
+    uint256 private constant DEADLINE = type(uint64).max;
+    bytes32 private constant PERMIT =
+        keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
+    bytes4 private constant REENTERED = bytes4(keccak256("ReentrancyGuardReentrantCall()"));
 
     /// @dev The first two always delegate alike; the first one claims as often as it can, the second one never.
     address[] private delegators;
@@ -34,7 +42,12 @@ contract Handler is Ledger {
     uint256 public epochsSettled;
     uint256 public slashes;
     uint256 public claims;
+    uint256 public relayed;
+    uint256 public turnedAway;
 
+    bool public callsBack;
+    bool private ownerless;
+    mapping(address account => uint256 key) private keyOf;
     uint256 private random;
     mapping(uint256 task => mapping(address operator => uint256 epoch)) private committedIn;
     mapping(uint256 task => mapping(address validator => uint256 epoch)) private revealedIn;
@@ -60,23 +73,122 @@ contract Handler is Ledger {
     function setUp() public override {
         super.setUp();
         for (uint256 i = 0; i < PEOPLE; ++i) {
-            nodes.push(makeAddr(string.concat("node", vm.toString(i))));
-            validators.push(makeAddr(string.concat("validator", vm.toString(i))));
-            delegators.push(makeAddr(string.concat("delegator", vm.toString(i))));
+            nodes.push(signer(string.concat("node", vm.toString(i))));
+            validators.push(signer(string.concat("validator", vm.toString(i))));
+            delegators.push(signer(string.concat("delegator", vm.toString(i))));
         }
         newTask(RankingRule.StakeIntegral, true, 1e18, 60);
         newTask(RankingRule.RankGeometric, false, 0.5e18, 12);
         warpTo(1, Phase.Submit);
     }
 
-    /// @dev The seed of the call decides everything in it.
+    function newToken() internal override returns (IMintable) {
+        return IMintable(address(new MoodyToken()));
+    }
+
+    function signer(string memory name) private returns (address who) {
+        who = makeAddr(name);
+        keyOf[who] = uint256(keccak256(bytes(name)));
+    }
+
+    /// @dev The seed of the call decides everything in it, the first one the token's mood as well.
     modifier playing(uint256 seed) {
         random = uint256(keccak256(abi.encode(seed, ++calls)));
+        if (calls == 1) chooseMood();
         switchTo(1 + next() % arena.taskCount());
-        uint256 choice = next() % 8;
-        if (choice < 3) playPhase();
-        if (choice == 0) playAllAndGoOn();
+        if (next() % 8 < 3) playPhase();
+        // Not by chance, so that no run stands still.
+        if (calls % 8 == 0) playAllAndGoOn();
         _;
+        checkMoney();
+    }
+
+    function chooseMood() private {
+        callsBack = next() % 2 == 0;
+        MoodyToken(address(token)).setMood(next() % 2 == 0, callsBack ? address(this) : address(0));
+    }
+
+    // ------------------------------------------------------------------ in the middle of a transfer
+
+    /// @notice The token calls before and after it moves anything: whoever tries to enter the vault is turned away, and what
+    /// else anybody may do, happens.
+    function duringTransfer() external {
+        assertEq(msg.sender, address(token));
+        if (next() % 2 == 0) return enterAgain();
+        uint256 choice = next() % 4;
+        if (choice == 0) announceCommission();
+        else if (choice == 1) playPhase();
+        else settleStep();
+    }
+
+    function enterAgain() private {
+        (address operator, Role role) = anyOperator();
+        address who = next() % 2 == 0 ? operator : delegators[next() % PEOPLE];
+        bytes[11] memory ways = [
+            abi.encodeCall(IVault.withdraw, (task, operator, type(uint256).max)),
+            abi.encodeCall(IVault.claim, (task, operator)),
+            abi.encodeCall(IVault.burn, ()),
+            abi.encodeCall(IVault.collectFees, ()),
+            abi.encodeCall(IVault.reclaim, (task)),
+            abi.encodeCall(IVault.stake, (task, role, 1)),
+            abi.encodeCall(IVault.unstake, (task, 1)),
+            abi.encodeCall(IVault.delegate, (task, operator, 1)),
+            abi.encodeCall(IVault.undelegate, (task, operator, 1)),
+            abi.encodeCall(IVault.fund, (task, 1)),
+            abi.encodeCall(IVault.fundEmission, (1))
+        ];
+        bytes[] memory calls_ = new bytes[](1);
+        calls_[0] = ways[next() % ways.length];
+        bytes memory call = calls_[0];
+        if (next() % 4 == 0) call = abi.encodeWithSignature("multicall(bytes[])", calls_);
+        vm.prank(who);
+        (bool ok, bytes memory reason) = address(vault).call(call);
+        assertTrue(!ok && bytes4(reason) == REENTERED, "nobody enters the vault in the middle of a transfer");
+        ++turnedAway;
+    }
+
+    // ------------------------------------------------------------------ ways to call
+
+    /// @dev By itself, sometimes in a batch.
+    function callAs(address who, bytes memory call) private returns (bytes memory) {
+        bytes[] memory one_ = new bytes[](1);
+        one_[0] = call;
+        bool batched = next() % 4 == 0;
+        vm.prank(who);
+        if (batched) return batch(vault, one_)[0];
+        (bool ok, bytes memory result) = address(vault).call(call);
+        return orRevert(ok, result);
+    }
+
+    /// @dev By a relayer, sometimes with a permit for the tokens; who tries the same again is refused.
+    function relay(address who, uint256 amount, bytes memory call) private returns (bytes memory result) {
+        bool ok = true;
+        if (next() % 2 == 0) {
+            bytes[] memory both = new bytes[](2);
+            (both[0], both[1]) = (permitOf(who, amount), call);
+            vm.prank(hostile);
+            result = batch(vault, both)[1];
+        } else {
+            vm.prank(hostile);
+            (ok, result) = address(vault).call(call);
+            orRevert(ok, result);
+        }
+        vm.expectRevert(abi.encodeWithSelector(IVault.SignatureInvalid.selector, who));
+        vm.prank(stranger);
+        (ok,) = address(vault).call(call);
+        ++relayed;
+    }
+
+    /// @dev The whole allowance: what was approved before is taken back.
+    function permitOf(address who, uint256 amount) private returns (bytes memory) {
+        MoodyToken permitting = MoodyToken(address(token));
+        vm.prank(who);
+        permitting.approve(address(vault), 0);
+        bytes32 content =
+            keccak256(abi.encode(PERMIT, who, address(vault), amount, permitting.nonces(who), DEADLINE));
+        bytes memory signature = signDigest(keyOf[who], permitting.DOMAIN_SEPARATOR(), content);
+        (bytes32 r, bytes32 s, uint8 v) = wordsOf(signature);
+        return abi.encodeCall(IVault.permit, (who, amount, DEADLINE, v, r, s));
     }
 
     // ------------------------------------------------------------------ money
@@ -84,18 +196,28 @@ contract Handler is Ledger {
     function stake(uint256 seed) external playing(seed) {
         if (isOver()) return;
         (address who, Role role) = anyOperator();
-        uint256 amount = next() % 2 == 0 ? STAKE : anyAmount();
-        stakeAs(who, task, role, amount);
+        uint96 amount = uint96(next() % 2 == 0 ? STAKE : anyAmount());
+        provide(who, amount);
+        remember(task, who, who);
+        if (next() % 3 == 0) {
+            bytes32 content = stakeContent(who, task, role, amount, noncesOf(vault, who), DEADLINE);
+            bytes memory signature = signFor(vault, keyOf[who], content);
+            relay(
+                who, amount, abi.encodeCall(IVault.stakeFor, (who, task, role, amount, DEADLINE, signature))
+            );
+        } else {
+            callAs(who, abi.encodeCall(IVault.stake, (task, role, amount)));
+        }
         directOf[task][who] += amount;
         deposited += amount;
+        owedToAll += amount;
     }
 
     function unstake(uint256 seed) external playing(seed) {
         (address who,) = anyOperator();
         uint256 amount = partOf(directOf[task][who]);
         if (amount == 0) return;
-        vm.prank(who);
-        vault.unstake(task, uint96(amount));
+        callAs(who, abi.encodeCall(IVault.unstake, (task, uint96(amount))));
         directOf[task][who] -= amount;
         leaving[task][who][who] += amount;
     }
@@ -111,9 +233,27 @@ contract Handler is Ledger {
     }
 
     function delegateOne(address who, address operator, uint256 amount) private {
-        delegateTo(who, task, operator, amount);
+        uint96 amount_ = uint96(amount);
+        provide(who, amount);
+        remember(task, operator, who);
+        if (next() % 3 == 0) {
+            bytes32 content = delegateContent(who, task, operator, amount_, noncesOf(vault, who), DEADLINE);
+            bytes memory signature = signFor(vault, keyOf[who], content);
+            relay(
+                who,
+                amount,
+                abi.encodeCall(IVault.delegateFor, (who, task, operator, amount_, DEADLINE, signature))
+            );
+        } else {
+            callAs(who, abi.encodeCall(IVault.delegate, (task, operator, amount_)));
+        }
+        countDelegation(who, operator, amount);
+    }
+
+    function countDelegation(address who, address operator, uint256 amount) private {
         (sharesOf[task][operator][who],) = vault.delegationOf(task, operator, who);
         deposited += amount;
+        owedToAll += amount;
         ++roundings;
     }
 
@@ -131,11 +271,41 @@ contract Handler is Ledger {
     }
 
     function undelegateOne(address who, address operator, uint256 amount) private {
-        vm.prank(who);
-        vault.undelegate(task, operator, uint96(amount));
+        callAs(who, abi.encodeCall(IVault.undelegate, (task, operator, uint96(amount))));
+        countDeparture(who, operator, amount);
+    }
+
+    function countDeparture(address who, address operator, uint256 amount) private {
         (sharesOf[task][operator][who],) = vault.delegationOf(task, operator, who);
         leaving[task][operator][who] += amount;
         ++roundings;
+    }
+
+    /// @notice Out of a pool and into it again in one call; or one of the two is impossible, and nothing happens.
+    function batchMoves(uint256 seed) external playing(seed) {
+        if (isOver()) return;
+        (address operator,) = anyOperator();
+        address who = delegators[2];
+        (, uint256 worth) = vault.delegationOf(task, operator, who);
+        uint256 back = partOf(worth);
+        if (back == 0) return;
+        bytes[] memory both = new bytes[](2);
+        both[0] = abi.encodeCall(IVault.undelegate, (task, operator, uint96(back)));
+        if (next() % 4 == 0) {
+            both[1] = abi.encodeCall(IVault.undelegate, (task, operator, type(uint96).max));
+            vm.expectPartialRevert(IVault.InsufficientStake.selector);
+            vm.prank(who);
+            (bool ok,) = address(vault).call(abi.encodeWithSignature("multicall(bytes[])", both));
+            assertTrue(ok, "expected to revert");
+            return;
+        }
+        uint256 amount = anyAmount();
+        provide(who, amount);
+        both[1] = abi.encodeCall(IVault.delegate, (task, operator, uint96(amount)));
+        vm.prank(who);
+        batch(vault, both);
+        countDeparture(who, operator, back);
+        countDelegation(who, operator, amount);
     }
 
     function withdraw(uint256 seed) external playing(seed) {
@@ -147,13 +317,14 @@ contract Handler is Ledger {
     }
 
     function withdrawSome(address who, address operator, uint256 limit) private {
-        vm.recordLogs();
-        vm.prank(who);
-        uint256 amount = vault.withdraw(task, operator, limit);
+        uint256 lost = vault.slashed();
+        bytes memory result = callAs(who, abi.encodeCall(IVault.withdraw, (task, operator, limit)));
+        uint256 amount = abi.decode(result, (uint256));
+        lost = vault.slashed() - lost;
         pay(who, amount);
-        (, uint256 lost) = abi.decode(lastLog(IVault.Withdrawn.selector).data, (uint256, uint256));
         if (who == operator) assertEq(lost, 0, "an operator's was slashed directly");
         leaving[task][operator][who] -= amount + lost;
+        owedToAll -= amount + lost;
     }
 
     function claim(uint256 seed) external playing(seed) {
@@ -165,19 +336,27 @@ contract Handler is Ledger {
         uint256 gross = vault.claimable(task, operator, who);
         if (gross == 0) return;
         uint256 fees = vault.fees();
-        vm.prank(who);
-        uint256 net = vault.claim(task, operator);
+        uint256 net = abi.decode(sendClaim(who, operator), (uint256));
         pay(who, net);
+        owedToAll -= gross;
         if (who == operator) operatorCredits[task][operator] -= gross;
         else poolCredits[task][operator] -= gross;
         assertEq(gross - net, vault.fees() - fees, "the fee");
         assertLe(gross - net, gross / 5, "the limit of the fee");
-        assertEq(vault.claimable(task, operator, who), 0);
+        // Otherwise an epoch may have been settled meanwhile.
+        if (!callsBack) assertEq(vault.claimable(task, operator, who), 0);
         if (who == delegators[0]) {
             twinTook[task][operator] += gross;
             ++twinSteps[task][operator];
         }
         ++claims;
+    }
+
+    function sendClaim(address who, address operator) private returns (bytes memory) {
+        if (next() % 3 != 0) return callAs(who, abi.encodeCall(IVault.claim, (task, operator)));
+        bytes32 content = claimContent(who, task, operator, noncesOf(vault, who), DEADLINE);
+        bytes memory signature = signFor(vault, keyOf[who], content);
+        return relay(who, 0, abi.encodeCall(IVault.claimFor, (who, task, operator, DEADLINE, signature)));
     }
 
     function fund(uint256 seed) external playing(seed) {
@@ -195,13 +374,32 @@ contract Handler is Ledger {
         }
         (, uint32 until) = emission.admissionOf(task);
         vm.startPrank(owner);
-        if (until <= vault.currentEpoch()) emission.admit(task);
+        if (ownerless) refusedWithoutOwner();
+        else if (next() % 64 == 0) renounce();
+        else if (until <= vault.currentEpoch()) emission.admit(task);
         else if (until == type(uint32).max && next() % 4 == 0) emission.dismiss(task);
-        else emission.setFee(uint64(next() % 0.2e18), owner);
+        else emission.setFee(uint64(next() % 0.2e18), next() % 2 == 0 ? owner : stranger);
         vm.stopPrank();
     }
 
+    /// @dev For ever. Everything else goes on.
+    function renounce() private {
+        (bool ok,) = address(emission).call(abi.encodeWithSignature("renounceOwnership()"));
+        assertTrue(ok, "an owner may go");
+        ownerless = true;
+    }
+
+    function refusedWithoutOwner() private {
+        vm.expectRevert(abi.encodeWithSignature("OwnableUnauthorizedAccount(address)", owner));
+        if (next() % 2 == 0) emission.setFee(0, owner);
+        else emission.admit(task);
+    }
+
     function setCommission(uint256 seed) external playing(seed) {
+        announceCommission();
+    }
+
+    function announceCommission() private {
         (address who,) = anyOperator();
         vm.prank(who);
         try vault.setCommission(task, uint64(next() % (1e9 + 1) * 1e9)) {}
@@ -213,7 +411,8 @@ contract Handler is Ledger {
     function collect(uint256 seed) external playing(seed) {
         if (vault.slashed() != 0) taken += vault.burn();
         if (vault.fees() == 0) return;
-        pay(owner, vault.collectFees());
+        address treasury = vault.treasury();
+        pay(treasury, vault.collectFees());
     }
 
     // ------------------------------------------------------------------ tasks and the list
@@ -493,7 +692,7 @@ contract Handler is Ledger {
         Flight memory f = arena.flightOf(task);
         address[] memory order = orderOfRanked();
         uint256 choice = next() % 3;
-        vm.startPrank(who);
+        vm.prank(who);
         if (choice == 0 || f.revealers == 0 || (f.paid == f.revealers && f.weighed == f.revealers)) {
             uint256 from = next() % (f.walk.done + 1);
             arena.payNodes(task, from, next() % (order.length - from + 1), order);
@@ -504,7 +703,6 @@ contract Handler is Ledger {
             uint256 from = next() % (f.paid + 1);
             arena.payValidators(task, from, next() % (f.revealers - from + 1));
         }
-        vm.stopPrank();
     }
 
     function expectPayments() private {
@@ -532,6 +730,7 @@ contract Handler is Ledger {
             paidOf[task] += p.with_;
             operatorCredits[task][p.operator] += toOperator;
             poolCredits[task][p.operator] += p.with_ - toOperator;
+            owedToAll += p.with_;
             seen[task].push(p);
         }
     }
@@ -576,6 +775,7 @@ contract Handler is Ledger {
             (directOf[created][nodes[i]], directOf[created][validators[i]]) = (STAKE, STAKE);
         }
         deposited += 2 * PEOPLE * STAKE;
+        owedToAll += 2 * PEOPLE * STAKE;
         fundTask(created, 1000e18);
         deposited += 1000e18;
     }
@@ -662,8 +862,7 @@ contract Handler is Ledger {
         if (who == operator) {
             uint256 direct = directOf[task][who];
             if (direct == 0) return;
-            vm.prank(who);
-            vault.unstake(task, uint96(direct));
+            callAs(who, abi.encodeCall(IVault.unstake, (task, uint96(direct))));
             directOf[task][who] = 0;
             leaving[task][who][who] += direct;
             return;

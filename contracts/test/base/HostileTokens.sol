@@ -135,6 +135,47 @@ contract PermitToken is ERC20Permit {
     }
 }
 
+/// @notice Whoever a token calls back.
+interface IHook {
+    function duringTransfer() external;
+}
+
+/// @notice A token with ERC-2612 permits that may return nothing, and may call back before and after each transfer.
+contract MoodyToken is PermitToken {
+    bool private silent;
+    address private hook;
+
+    function setMood(bool silent_, address hook_) external {
+        (silent, hook) = (silent_, hook_);
+    }
+
+    function transfer(address to, uint256 amount) public override returns (bool) {
+        callBack();
+        super.transfer(to, amount);
+        return answer();
+    }
+
+    function transferFrom(address from, address to, uint256 amount) public override returns (bool) {
+        callBack();
+        super.transferFrom(from, to, amount);
+        return answer();
+    }
+
+    function answer() private returns (bool) {
+        callBack();
+        if (silent) {
+            assembly ("memory-safe") {
+                return(0, 0)
+            }
+        }
+        return true;
+    }
+
+    function callBack() private {
+        if (hook != address(0)) IHook(hook).duringTransfer();
+    }
+}
+
 /// @notice A contract account that accepts what its owner signed (ERC-1271).
 contract Wallet {
     address private owner;
@@ -153,5 +194,27 @@ contract Wallet {
 
     function isValidSignature(bytes32 hash, bytes calldata signature) external view returns (bytes4) {
         return ECDSA.recover(hash, signature) == owner ? this.isValidSignature.selector : bytes4(0xffffffff);
+    }
+}
+
+/// @notice A contract account that answers whatever it was told to, or reverts, when it is asked for a signature.
+contract OddWallet {
+    bytes private reply;
+    bool private reverts;
+
+    function setReply(bytes calldata reply_, bool reverts_) external {
+        (reply, reverts) = (reply_, reverts_);
+    }
+
+    function approve(address token, address spender) external {
+        ERC20(token).approve(spender, type(uint256).max);
+    }
+
+    fallback(bytes calldata) external returns (bytes memory) {
+        bytes memory all = reply;
+        if (!reverts) return all;
+        assembly ("memory-safe") {
+            revert(add(all, 32), mload(all))
+        }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {TaskParams} from "../../src/interfaces/IArena.sol";
+import {Flight, Stage, TaskParams} from "../../src/interfaces/IArena.sol";
 import {IVault, Role, Stake, VaultConfig} from "../../src/interfaces/IVault.sol";
 import {Slashing} from "../../src/libraries/Slashing.sol";
 import {Referee} from "./Referee.sol";
@@ -26,6 +26,8 @@ abstract contract Ledger is Referee {
     uint256 internal taken;
     mapping(address account => uint256) internal wallets;
     uint256 internal bonds;
+    /// @dev What all accounts together have in stake, unbonding, delegated and credited.
+    uint256 internal owedToAll;
 
     mapping(uint256 task => mapping(address operator => uint256)) internal directOf;
     mapping(uint256 task => mapping(address operator => mapping(address account => uint256))) internal
@@ -93,6 +95,7 @@ abstract contract Ledger is Referee {
             (uint256 worth, uint256 worthAfter) = delegatedWorth(task_, operator, delegated);
             // What a share is worth is rounded down to 1e-18: each slash may take a unit more for each 1e18 of it.
             assertLe(worth - worthAfter, worth / 100 + worth / WAD + 2, "no more than the fraction");
+            owedToAll -= direct + unbonding + delegated;
             directOf[task_][operator] -= direct;
             leaving[task_][operator][operator] -= unbonding;
         }
@@ -108,6 +111,17 @@ abstract contract Ledger is Referee {
     }
 
     // ------------------------------------------------------------------ checks
+
+    /// @notice M-15, without a loop over accounts: each unit that the vault holds belongs to somebody, and to one alone.
+    function checkMoney() internal view {
+        uint256 held = token.balanceOf(address(vault));
+        assertEq(held, deposited - taken, "balance and ledger");
+        uint256 sum = owedToAll + bonds + vault.reserve() + vault.slashed() + vault.fees();
+        for (uint256 t = 1; t <= arena.taskCount(); ++t) {
+            sum += vault.bountyOf(t) - reclaimed[t] + openBudgetOf(t);
+        }
+        assertEq(held, sum, "what the vault holds is what it owes");
+    }
 
     /// @notice M-15 and M-13: the vault holds what it owes, owes what the ledger says, and each account has what it did.
     function checkLedger() internal view {
@@ -159,8 +173,8 @@ abstract contract Ledger is Referee {
     }
 
     function openBudgetOf(uint256 task_) internal view returns (uint256) {
-        uint256 budget = uint256(arena.flightOf(task_).nodeBudget) + arena.flightOf(task_).validatorBudget;
-        return uint8(arena.flightOf(task_).stage) == 0 ? 0 : budget - paidOf[task_];
+        Flight memory f = arena.flightOf(task_);
+        return f.stage == Stage.Idle ? 0 : uint256(f.nodeBudget) + f.validatorBudget - paidOf[task_];
     }
 
     /// @dev Sums over the pools of a task, and the stakes of its epoch in flight.

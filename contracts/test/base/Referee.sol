@@ -84,8 +84,9 @@ abstract contract Referee is EpochFixture {
     }
 
     function fundAs(address who, uint256 task_, uint256 bounty) internal override {
-        super.fundAs(who, task_, bounty);
+        // Before: a token may call back while it is funded.
         fundedIn[task_][vault.currentEpoch()] += bounty;
+        super.fundAs(who, task_, bounty);
     }
 
     // ------------------------------------------------------------------ the draw (M-2, M-3, M-9)

@@ -1,6 +1,11 @@
 //! Holds the import rule: what each room may depend on stands in `ARCHITECTURE.md`, and in no second place.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    process::Command,
+};
 
 use serde_json::Value;
 
@@ -137,6 +142,39 @@ fn the_vault_knows_nothing_of_scores() {
             }
         }
     }
+}
+
+#[test]
+fn every_function_of_the_contracts_is_documented() {
+    for (contract, page) in [
+        ("Arena", "arena"),
+        ("ArenaToken", "token"),
+        ("Emission", "emission"),
+        ("Settlement", "settlement"),
+        ("Vault", "vault"),
+    ] {
+        let text = read(&format!("docs/contracts/{page}.md"));
+        // What stands between backticks, taken apart at everything that is no letter and no digit.
+        let named: BTreeSet<&str> = text
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .flat_map(|code| code.split(|c: char| !c.is_alphanumeric()))
+            .collect();
+        let abi: Value =
+            serde_json::from_str(&read(&format!("contracts/abi/{contract}.json"))).expect("JSON");
+        let items = abi["abi"].as_array().expect("an ABI");
+        let functions = items.iter().filter(|item| item["type"] == "function");
+        let missing: Vec<&str> =
+            functions.filter_map(|item| item["name"].as_str()).filter(|name| !named.contains(name)).collect();
+        assert!(missing.is_empty(), "docs/contracts/{page}.md says nothing of {missing:?}");
+    }
+    let pages = fs::read_dir(root().join("contracts/abi")).expect("a folder").filter_map(Result::ok);
+    assert_eq!(
+        pages.filter(|file| file.path().is_file()).count(),
+        5,
+        "contracts/abi has a contract without a page"
+    );
 }
 
 #[test]

@@ -170,8 +170,9 @@ impl Ledger {
                 let from = epoch(e.fromEpoch)?;
                 // What was announced and does not act yet is forgotten, also for the epoch before.
                 self.fee.forget_after(from.saturating_sub(2));
+                self.treasury.forget_after(from.saturating_sub(2));
                 self.fee.set(from, e.feeWad);
-                self.treasury = e.treasury;
+                self.treasury.set(from, e.treasury);
                 Ok(())
             }
             V::Staked(e) => self.task_mut(e.task)?.stake(e),

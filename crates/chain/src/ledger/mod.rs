@@ -187,8 +187,8 @@ pub struct Ledger {
     pub fees: U256,
     /// The fee on claims in WAD, in the current and in later epochs (M-14).
     pub fee: Trace<U256>,
-    /// Who gets the fees.
-    pub treasury: Address,
+    /// Who gets the fees, in the current and in later epochs (M-14).
+    pub treasury: Trace<Address>,
     /// What the treasury got.
     pub collected: U256,
     /// Registered public keys.
@@ -211,7 +211,7 @@ impl Ledger {
             burned: U256::ZERO,
             fees: U256::ZERO,
             fee: Trace::default(),
-            treasury: Address::ZERO,
+            treasury: Trace::default(),
             collected: U256::ZERO,
             keys: BTreeMap::new(),
             claims: BTreeMap::new(),

@@ -79,7 +79,7 @@ fn money(views: &mut Views, ledger: &Ledger, epoch: u32) {
     views.expect("the reserve".into(), &Vault::reserveCall {}, ledger.reserve, wide);
     views.expect("slashed".into(), &Vault::slashedCall {}, ledger.slashed, wide);
     views.expect("fees".into(), &Vault::feesCall {}, ledger.fees, wide);
-    views.expect("the treasury".into(), &Vault::treasuryCall {}, ledger.treasury, |found| found);
+    views.expect("the treasury".into(), &Vault::treasuryCall {}, ledger.treasury.at(epoch), |found| found);
     for at in epoch..epoch + 3 {
         let call = Vault::feeAtCall { epoch: U256::from(at) };
         views.expect("the fee".into(), &call, ledger.fee_at(at), |found| found);

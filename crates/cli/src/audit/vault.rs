@@ -56,7 +56,8 @@ pub(super) fn check(record: &Record, event: &V, ledger: &Ledger, present: u32, f
         V::FeesCollected(e) => {
             let about = (Kind::Claim, "M-14");
             desk.emptied(about, "the fees", ledger.fees, e.amount);
-            desk.findings.equal(about, place, "the treasury", ledger.treasury, e.treasury);
+            let treasury = ledger.treasury.at(desk.present);
+            desk.findings.equal(about, place, "the treasury", treasury, e.treasury);
         }
     }
 }

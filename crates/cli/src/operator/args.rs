@@ -421,7 +421,7 @@ pub enum EmissionCommand {
         /// Per cent of claims, up to the limit that the deployment fixed, such as 2.5
         #[arg(allow_negative_numbers = true)]
         percent: String,
-        /// Who gets the fees, from now on; without it who gets them already
+        /// Who gets the fees from then on; without it who gets them already
         #[arg(long, value_name = "ADDRESS", value_parser = address::parse)]
         treasury: Option<Address>,
         /// How to send

@@ -3,15 +3,19 @@
 use std::path::Path;
 
 use aiarena_chain::{
+    bindings::ArenaToken,
     client::{Account, ClientError},
     deploy::{DeployConfig, Deployment, Plan, deploy, deploy_step},
     embedded::{Config as ChainConfig, EmbeddedChain},
 };
 use alloy::{
     eips::BlockId,
+    network::TransactionBuilder,
     primitives::{Address, U256, keccak256},
     providers::{DynProvider, Provider},
+    rpc::types::TransactionRequest,
     signers::local::PrivateKeySigner,
+    sol_types::SolCall,
 };
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -24,7 +28,7 @@ use super::{
     explain, network,
     params::{Params, TEMPLATE},
     say,
-    send::{DataFee, Stopped, affordable, agreed, data_fee, refused, settle},
+    send::{DataFee, Refusal, Stopped, affordable, agreed, data_fee, refused, settle},
     session::Token,
     wallet,
 };
@@ -138,6 +142,9 @@ pub(super) async fn run(args: DeployArgs) -> Result<bool> {
             (Plan::new(me, nonce, (config.network.chain_id, head), params.token(), &values), nonce)
         }
     };
+    if let Some(token) = params.token() {
+        try_token(&provider, token, me, plan.deployment.vault).await?;
+    }
     eprintln!("From {me} on chain {}:", config.network.chain_id);
     for step in &plan.steps {
         eprintln!("  deploy {} at {}", step.name, step.address);
@@ -160,6 +167,44 @@ pub(super) async fn run(args: DeployArgs) -> Result<bool> {
     agreed(&args.send)?;
     let unfinished = Unfinished { deployer: me, first_nonce: nonce, genesis: values.genesis, params: text };
     carry_out(&config, &provider, plan, unfinished, &args).await
+}
+
+/// Asks an existing token for all that the vault asks of one, without a transaction. What a transfer really moves, no call
+/// without effect can tell: the vault compares it at each deposit.
+async fn try_token(provider: &DynProvider, address: Address, me: Address, vault: Address) -> Result<()> {
+    let token = ArenaToken::new(address, provider);
+    let refuses = |what: &str| format!("the token {address} is no ERC-20 that a vault can hold: {what}");
+    let no_answer = |name: &str| refuses(&format!("it does not answer {name}"));
+    let supply = token.totalSupply().call().await.with_context(|| no_answer("totalSupply"))?;
+    ensure!(
+        supply >> 96 == U256::ZERO,
+        Refusal(refuses(&format!("there are {supply} base units of it, and a vault holds less than 2^96")))
+    );
+    let balance = token.balanceOf(me).call().await.with_context(|| no_answer("balanceOf"))?;
+    token.allowance(me, vault).call().await.with_context(|| no_answer("allowance"))?;
+    let approve = ArenaToken::approveCall { spender: vault, value: U256::ONE };
+    accepts(provider, me, address, approve.abi_encode())
+        .await
+        .with_context(|| refuses("it cannot be approved"))?;
+    if balance.is_zero() {
+        eprintln!(
+            "warning: {me} has nothing of the token {address}, so that no transfer of it could be tried"
+        );
+        return Ok(());
+    }
+    let transfer = ArenaToken::transferCall { to: vault, value: U256::ONE };
+    accepts(provider, me, address, transfer.abi_encode())
+        .await
+        .with_context(|| refuses("it cannot be transferred"))
+}
+
+/// Whether a call would succeed as the vault demands it: the answer is nothing at all, or `true`.
+async fn accepts(provider: &DynProvider, from: Address, to: Address, data: Vec<u8>) -> Result<()> {
+    let request = TransactionRequest::default().with_from(from).with_to(to).with_input(data);
+    let answer = provider.call(request).await?;
+    let yes = answer.is_empty() || U256::try_from_be_slice(&answer) == Some(U256::ONE);
+    ensure!(yes, Refusal(format!("it answers {answer}")));
+    Ok(())
 }
 
 /// Says when the first epoch is, which is fixed for ever.

@@ -162,15 +162,12 @@ async fn fee(
     );
     let treasury = match treasury {
         Some(treasury) => treasury,
-        None => {
-            let treasury = session.vault().treasury().call().await;
-            treasury.map_err(|error| contract_error("ask for the treasury", error))?
-        }
+        None => session.follow().await?.ledger().treasury.latest(),
     };
     ensure!(!treasury.is_zero(), "nobody gets the fees yet: name the account with --treasury ADDRESS");
     let epoch = clock.at(now).0.saturating_add(2);
     let what = format!(
-        "set the fee on claims to {} per cent from epoch {epoch} on, {}, and pay all that is collected from now on to {treasury}",
+        "set the fee on claims to {} per cent from epoch {epoch} on, {}, and pay all that is collected from then on to {treasury}",
         amount::show(wad, PERCENT_DECIMALS),
         utc(clock.start(epoch, Phase::Submit))
     );
@@ -184,6 +181,7 @@ async fn show(session: &Session, as_json: bool) -> Result<bool> {
     let someone = |address: Address| (!address.is_zero()).then_some(address);
     let percent = |wad: U256| amount::show(wad, PERCENT_DECIMALS);
     let next = ledger.fee.points().last().filter(|(from, _)| *from > epoch);
+    let next_treasury = next.map(|(from, _)| ledger.treasury.at(*from));
     let c = &ledger.constants;
     let rate = budget::emission(c.emission, c.emission_decay_wad, c.emission_period, epoch)?;
     let tasks: Vec<_> = ledger
@@ -206,7 +204,8 @@ async fn show(session: &Session, as_json: bool) -> Result<bool> {
         "next_fee_percent": next.map(|(_, fee)| percent(*fee)),
         "next_fee_from_epoch": next.map(|(from, _)| from),
         "fee_limit_percent": percent(c.max_fee_wad),
-        "treasury": someone(ledger.treasury),
+        "treasury": someone(ledger.treasury.at(epoch)),
+        "next_treasury": next_treasury,
         "fees_to_collect": token.show(ledger.fees),
         "slashed_to_burn": token.show(ledger.slashed),
         "tasks": tasks,

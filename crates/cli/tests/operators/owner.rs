@@ -40,7 +40,8 @@ fn the_owner_admits_tasks_sets_the_fee_and_gives_up() {
     owner.ok(&["emission", "fee", "2.5", "--treasury", &friends, "--yes"]);
     assert_eq!((&show()["fee_percent"], &show()["next_fee_percent"]), (&"0".into(), &"2.5".into()));
     owner.ok(&["emission", "fee", "1", "--yes"]);
-    assert_eq!(show()["treasury"].as_str().unwrap().to_lowercase(), friends.to_lowercase());
+    assert_eq!(show()["treasury"], serde_json::Value::Null, "the treasury is announced like the fee");
+    assert_eq!(show()["next_treasury"].as_str().unwrap().to_lowercase(), friends.to_lowercase());
     for nothing in ["collect", "burn"] {
         let output = owner.run(&["emission", nothing, "--yes"]);
         assert_eq!(output.status.code(), Some(1));
@@ -92,6 +93,36 @@ fn a_deployment_out_of_bounds_is_refused_with_its_parameter() {
     let begins = report["first_epoch_begins"].as_str().unwrap();
     assert!(begins.ends_with(" UTC"), "{begins}");
     assert!(said(&output).contains(&format!("epoch 1 begins (genesis) {begins}")), "{}", said(&output));
+}
+
+#[test]
+fn a_deployment_with_what_is_no_token_is_refused() {
+    let anvil = Anvil::start();
+    let (owner, me) = Operator::new(&anvil.url);
+    anvil.fund(&me);
+    owner.ok(&["deploy", "--write-params", "deploy.toml"]);
+    let token = "0x00000000000000000000000000000000000070ce";
+    let params = owner.read("deploy.toml").replace("# address = \"0x…\"", &format!("address = \"{token}\""));
+    owner.write("other.toml", &params);
+    let deploy = ["deploy", "--params", "other.toml", "--dry-run"];
+    // Answers `then` to the function with the selector, 1 to any other one: balances, decimals, "it is done".
+    let answers =
+        |selector: &str, then: &str| format!("0x5f3560e01c63{selector}1460165760015f5260205ff3{then}");
+    owner.refuses(&deploy, 2, "does not say its decimals");
+    for (code, exit, reason) in [
+        ("0x60125f5260205ff3".to_owned(), 1, "it cannot be approved: it answers 0x"),
+        (answers("18160ddd", "5b600160601b5f5260205ff3"), 1, "79228162514264337593543950336 base units"),
+        (answers("70a08231", "5b5f5ffd"), 2, "it does not answer balanceOf"),
+        (answers("dd62ed3e", "5b00"), 2, "it does not answer allowance"),
+        (answers("095ea7b3", "5b5f5ffd"), 2, "it cannot be approved"),
+        (answers("a9059cbb", "5b60205ff3"), 1, "it cannot be transferred: it answers 0x0"),
+    ] {
+        anvil.ask("anvil_setCode", serde_json::json!([token, code]));
+        owner.refuses(&deploy, exit, reason);
+    }
+    // One that returns nothing is one.
+    anvil.ask("anvil_setCode", serde_json::json!([token, answers("a9059cbb", "5b00")]));
+    owner.ok(&deploy);
 }
 
 #[test]
