@@ -33,14 +33,15 @@ fn main() -> ExitCode {
     }
     let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) if error.use_stderr() && wants_json() => {
+        // A line that is of no use is looked through by hand; in `demo` and `audit` the flag names a file for the report.
+        Err(error) if error.use_stderr() && given("--json") && !given("demo") && !given("audit") => {
             let text = error.to_string();
             fail(&anyhow::anyhow!("{}", text.trim_start_matches("error: ").trim_end()), true);
             return ExitCode::from(FAILED);
         }
         Err(error) => error.exit(),
     };
-    let json = wants_json() && matches!(cli.command, Command::Operator(_));
+    let json = given("--json") && matches!(cli.command, Command::Operator(_));
     if let Some(file) = cli.config.take()
         && let Err(command) = cli.command.configure(file)
     {
@@ -78,11 +79,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether an operator's command is to print JSON. A command line that is of no use is looked through by hand; in `demo` and
-/// `audit` the flag names a file for the report.
-fn wants_json() -> bool {
-    let has = |wanted: &str| std::env::args_os().skip(1).any(|word| word == wanted);
-    has("--json") && !has("demo") && !has("audit")
+/// Whether a word is on the command line.
+fn given(wanted: &str) -> bool {
+    std::env::args_os().skip(1).any(|word| word == wanted)
 }
 
 /// Tells an error to people, and to the program that asked for JSON.

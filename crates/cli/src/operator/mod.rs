@@ -121,7 +121,7 @@ impl OperatorCommand {
     }
 }
 
-/// Runs a command; false if something was found wrong or refused.
+/// Runs a command; false if it found something wrong, which it has told.
 pub async fn run(command: OperatorCommand) -> Result<bool> {
     match command {
         OperatorCommand::Init(args) => init(args),

@@ -161,7 +161,7 @@ pub(super) fn error_report(error: &anyhow::Error) -> Value {
     report
 }
 
-/// Does the steps one after the other, as the flags say; false if a contract refused or the user said no.
+/// Does the steps one after the other, as the flags say. That a contract refused or the user said no is an error, too.
 pub(super) async fn carry_out(session: &Session, steps: Vec<Step>, flags: &SendArgs) -> Result<bool> {
     carry_out_warned(session, steps, &[], flags).await
 }

@@ -136,6 +136,8 @@ fn command_lines_that_are_of_no_use_are_told_as_json_too() {
     // Without the flag nothing is on standard output.
     let output = operator.run(&["stake", "--nonsense"]);
     assert!(output.stdout.is_empty() && output.status.code() == Some(2), "{}", said(&output));
+    // Nor where it means something else; a file may have the name of such a command.
+    assert!(run(&operator, &["--config", "demo", "status", "--json"].map(str::to_owned)).1.is_some());
     let output = operator.run(&["demo", "--json"]);
     assert!(output.stdout.is_empty() && output.status.code() == Some(2), "{}", said(&output));
 }
