@@ -7,7 +7,7 @@
 
 use aiarena_chain::client::ClientError;
 use alloy::{
-    primitives::Address,
+    primitives::{Address, B256, keccak256},
     providers::{DynProvider, Provider},
 };
 use anyhow::{Result, bail};
@@ -22,7 +22,10 @@ pub(crate) type Held = std::os::unix::net::UnixListener;
 pub(crate) type Held = std::fs::File;
 
 /// The name of a key on a chain.
-pub(crate) struct Sole(String);
+pub(crate) struct Sole {
+    name: String,
+    me: Address,
+}
 
 impl Sole {
     /// Asks the chain for its first block.
@@ -34,7 +37,13 @@ impl Sole {
         let block = provider.get_block_by_number(0.into()).await;
         let block = block.map_err(|source| ClientError::from_rpc(action, source))?;
         let first = block.map(|block| block.header.hash).unwrap_or_default();
-        Ok(Self(format!("aiarena {chain_id} {first} {me}")))
+        Ok(Self::named(chain_id, first, me))
+    }
+
+    /// A socket's name has room for 107 bytes, so it is a hash.
+    fn named(chain_id: u64, first_block: B256, me: Address) -> Self {
+        let hash = keccak256(format!("{chain_id} {first_block} {me}"));
+        Self { name: format!("aiarena {hash}"), me }
     }
 
     /// Takes the name, for as long as what is returned lives.
@@ -44,7 +53,7 @@ impl Sole {
     pub(crate) fn take(&self) -> Result<Held> {
         self.hold().or_else(|error| match error.kind() {
             std::io::ErrorKind::AddrInUse | std::io::ErrorKind::WouldBlock => self.refuse(),
-            _ => Err(error.into()),
+            _ => Err(anyhow::Error::from(error).context("cannot keep other daemons from this key")),
         })
     }
 
@@ -57,7 +66,7 @@ impl Sole {
     }
 
     fn refuse<T>(&self) -> Result<T> {
-        let me = self.0.rsplit(' ').next().unwrap_or_default();
+        let me = self.me;
         bail!(Refusal(format!(
             "a daemon on this machine works with the key {me}, from another data folder: stop it first"
         )))
@@ -68,7 +77,7 @@ impl Sole {
 impl Sole {
     fn address(&self) -> std::io::Result<std::os::unix::net::SocketAddr> {
         use std::os::linux::net::SocketAddrExt;
-        std::os::unix::net::SocketAddr::from_abstract_name(&self.0)
+        std::os::unix::net::SocketAddr::from_abstract_name(&self.name)
     }
 
     fn hold(&self) -> std::io::Result<Held> {
@@ -84,7 +93,7 @@ impl Sole {
 #[cfg(not(target_os = "linux"))]
 impl Sole {
     fn hold(&self) -> std::io::Result<Held> {
-        let path = std::env::temp_dir().join(&self.0);
+        let path = std::env::temp_dir().join(&self.name);
         let file = Held::options().create(true).truncate(false).write(true).open(path)?;
         file.try_lock()?;
         Ok(file)
@@ -101,8 +110,9 @@ mod tests {
 
     #[test]
     fn a_name_is_taken_once_until_it_is_let_go() {
-        let sole = |key| Sole(format!("aiarena test {} {key}", std::process::id()));
-        let (one, other) = (sole("one"), sole("other"));
+        let chain = B256::from(alloy::primitives::U256::from(std::process::id()));
+        let sole = |key| Sole::named(u64::MAX, chain, Address::repeat_byte(key));
+        let (one, other) = (sole(1), sole(2));
         one.check().unwrap();
         let held = one.take().unwrap();
         assert!(one.take().unwrap_err().to_string().contains("stop it first"));
