@@ -12,8 +12,6 @@ use alloy::{
 };
 use anyhow::{Result, bail};
 
-use super::send::Refusal;
-
 /// Keeps the name from others as long as it lives.
 #[cfg(target_os = "linux")]
 pub(crate) type Held = std::os::unix::net::UnixListener;
@@ -67,9 +65,7 @@ impl Sole {
 
     fn refuse<T>(&self) -> Result<T> {
         let me = self.me;
-        bail!(Refusal(format!(
-            "a daemon on this machine works with the key {me}, from another data folder: stop it first"
-        )))
+        bail!("a daemon on this machine works with the key {me}, from another data folder: stop it first")
     }
 }
 

@@ -13,6 +13,7 @@ use aiarena_chain::{
     ledger::{Phase, Task},
 };
 use aiarena_ml::Dataset;
+use aiarena_node::plan::commits_from;
 use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 use clap::Parser;
 use serde_json::Value;
@@ -127,7 +128,8 @@ impl Clockwork<'_> {
     }
 
     async fn jump(&mut self, phase: Phase) {
-        let time = self.follower.ledger().clock.start(1, phase);
+        let clock = self.follower.ledger().clock;
+        let time = if phase == Phase::Commit { commits_from(&clock, 1) } else { clock.start(1, phase) };
         self.ask("evm_setNextBlockTimestamp", serde_json::json!([time])).await;
         self.ask("evm_mine", serde_json::json!([])).await;
     }
