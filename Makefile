@@ -58,9 +58,9 @@ faults: ## Play N schedules of faults against journals, and N against daemons (N
 		cargo test $(CARGO_FLAGS) --test journal --test daemon seeded_faults
 
 .PHONY: deep
-deep: setup ## Run the fuzz and invariant tests with many more inputs (takes long).
+deep: setup ## Run the fuzz and invariant tests with many more and other inputs (takes long; SEED=1 for the same again).
 	@$(STEP) 'Solidity tests, deep' env FOUNDRY_PROFILE=deep $(FORGE) test
-	@$(STEP) 'Rust tests, deep' env PROPTEST_CASES=20000 cargo test $(CARGO_FLAGS)
+	@$(STEP) 'Rust tests, deep' env PROPTEST_CASES=20000 PROPTEST_RNG_SEED=$(or $(SEED),$(shell echo $$RANDOM)) cargo test $(CARGO_FLAGS)
 
 .PHONY: abi
 abi: setup ## Write contracts/abi from the Solidity source.

@@ -143,6 +143,11 @@ fn unsigned(config: &Config, state: &State, request: TransactionRequest) -> Resu
 
 /// Executes without committing.
 fn simulate(config: &Config, block: BlockEnv, state: &State, tx: TxEnv) -> Result<ExecutionResult, RpcError> {
+    // revm, told not to check the balance, takes for granted that the cost fits a word and panics where it does not.
+    let fee = U256::from(tx.gas_price) * U256::from(tx.gas_limit);
+    if tx.value.checked_add(fee).is_none() {
+        return Err(RpcError::rejected(insufficient_funds(state.balance(tx.caller), U256::MAX)));
+    }
     evm(config, block, WrapDatabaseRef(state), Purpose::Simulate)
         .transact(tx)
         .map(|outcome| outcome.result)

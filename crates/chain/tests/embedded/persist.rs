@@ -120,8 +120,6 @@ async fn malformed_files_are_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn no_file_makes_loading_panic(bytes in prop::collection::vec(any::<u8>(), 0..512), text in "\\PC*") {
         let folder = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use alloy_primitives::U256;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngSeed, TestRunner};
+use proptest::test_runner::{Config, TestRunner};
 
 use crate::evm::{Answer, Harness, calldata, revert_data};
 use crate::functions::{FUNCTIONS, Function};
@@ -13,13 +13,9 @@ use crate::inputs::{Kind, words};
 /// Inputs per function.
 const LEAST_CASES: u32 = 25_000;
 
-/// The same inputs in every run, unless `PROPTEST_RNG_SEED` or `PROPTEST_CASES` asks for others.
 pub(crate) fn runner() -> TestRunner {
     let mut config = Config { failure_persistence: None, ..Config::default() };
     config.cases = config.cases.max(LEAST_CASES);
-    if config.rng_seed == RngSeed::Random {
-        config.rng_seed = RngSeed::Fixed(0);
-    }
     TestRunner::new(config)
 }
 

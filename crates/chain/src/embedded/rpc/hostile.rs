@@ -207,8 +207,18 @@ fn valid_params_are_accepted() {
     }
 }
 
+/// Nobody has that much, and a word cannot say how much it is.
+#[test]
+fn cost_beyond_a_word_is_refused() {
+    let request = format!(r#"[{{"gasPrice": "0x1", "value": "{:#x}"}}]"#, U256::MAX);
+    for method in ["eth_call", "eth_estimateGas"] {
+        let error = chain().handle(method, Some(&request)).unwrap_err();
+        assert_eq!(error.code, -32000, "{method}: {error:?}");
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(1_024)))]
 
     #[test]
     fn random_params_are_answered(params in prop::collection::vec(value(), 0..4)) {
