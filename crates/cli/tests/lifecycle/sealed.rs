@@ -1,18 +1,11 @@
 //! A task with sealed evaluation data, with a process for everybody, over Anvil with a block per second: a creator whose daemon
 //! is there before its task, knows no password, is killed once and told once to read its configuration again; two nodes; and
 //! three validators, of whom one registers its key after the first sealing and one cannot reach the slices in the first epoch.
-#![expect(clippy::unwrap_used, reason = "what fails in the helpers of a test fails the test")]
-
-#[allow(dead_code, reason = "the other test that shares it needs more of it")]
-#[path = "../lifecycle/actor.rs"]
-mod actor;
-#[path = "../lifecycle/anvil.rs"]
-mod anvil;
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant, SystemTime},
+    time::SystemTime,
 };
 
 use aiarena_chain::{
@@ -34,73 +27,19 @@ use alloy::{
 use serde_json::json;
 
 use crate::{
+    DEPLOYMENT, TASK,
     actor::{Actor, Daemon},
     anvil::Anvil,
+    task, task_params, until, until_time,
 };
 
 const EPOCHS: u32 = 2;
-const TASK: u64 = 1;
 /// Evaluation rows of the task.
 const ROWS: usize = 400;
-
-const DEPLOYMENT: &str = r#"
-epoch_length = 60
-first_epoch_in = 900
-unbonding_epochs = 2
-bond = "100"
-max_fee = "0.05"
-slash = "0.01"
-emission = "1000"
-emission_decay = "0.5"
-emission_period = 1461
-[schedule]
-submit_end = 20
-disclose_end = 27
-seed_end = 34
-commit_end = 48
-reveal_end = 55
-seed_delay = 0
-silent_epochs = 3
-"#;
-
-const TASK_PARAMS: &str = r#"
-description = "task-description.json"
-evaluation_data = "secret"
-epochs = 2
-min_node_stake = "100"
-min_validator_stake = "500"
-max_submissions = 64
-redundancy = 15
-fresh_data = true
-tolerance = "0.001"
-delegation_weight = "1"
-equal_share = "0.25"
-[ranking]
-rule = "stake-integral"
-phi = "0.2"
-"#;
-
-/// Waits until something holds of the task.
-async fn until(follower: &mut Follower, what: &str, holds: impl Fn(&Follower) -> bool) {
-    let patience = Instant::now() + Duration::from_secs(100);
-    while !holds(follower) {
-        assert!(Instant::now() < patience, "not in time: {what}, at {}", follower.now());
-        tokio::time::sleep(Duration::from_millis(250)).await;
-        follower.sync().await.unwrap();
-    }
-}
 
 #[expect(clippy::disallowed_methods, reason = "the clock of the machine is what the chain's is set by")]
 fn machine_time() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
-}
-
-async fn until_time(follower: &mut Follower, time: u64) {
-    until(follower, "a time", |follower| follower.now() >= time).await;
-}
-
-fn task(follower: &Follower) -> &Task {
-    &follower.ledger().tasks[&TASK]
 }
 
 /// Uses these stores from the next start on.
@@ -173,11 +112,12 @@ async fn only_validators_see_sealed_data_until_the_task_is_over() {
         let (code, said) = creator.try_run(&["task", "create", "--params", "task.toml", "--yes"]);
         assert!(code == Some(2) && said.contains(why), "{why}: {code:?} {said}");
     };
-    refused(&description, TASK_PARAMS, "of their training rows alone");
+    let params = task_params("secret", EPOCHS);
+    refused(&description, &params, "of their training rows alone");
     description["data"] = json!(embedded.training.digest_hex());
-    refused(&description, &TASK_PARAMS.replace("\"secret\"", "\"embedded\""), "a folder of your own");
-    refused(&description, &TASK_PARAMS.replace("epochs = 2", "epochs = 401"), "too few for 401 epochs");
-    creator.write("task.toml", TASK_PARAMS);
+    refused(&description, &task_params("embedded", EPOCHS), "a folder of your own");
+    refused(&description, &task_params("secret", 401), "too few for 401 epochs");
+    creator.write("task.toml", &params);
     // It finds the task that is made while it runs, and keeps no command of the key from running.
     let mut sealing = creator.daemon("seal");
     until(&mut follower, "the creator's daemon runs", |_| sealing.log().contains("sealing the slices")).await;
@@ -185,8 +125,7 @@ async fn only_validators_see_sealed_data_until_the_task_is_over() {
     creator.run(&["task", "fund", "1", "3000", "--yes"]);
     let few = Dataset { evaluation: rows.select(&[7, 0]), ..own };
     few.save(&root.path().join("creator/other")).unwrap();
-    let other = TASK_PARAMS.replace("\"secret\"", "\"other\"");
-    creator.write("task.toml", &other);
+    creator.write("task.toml", &task_params("other", EPOCHS));
     let (code, said) = creator.try_run(&["task", "create", "--params", "task.toml", "--yes"]);
     assert!(code == Some(2) && said.contains("2 of the evaluation rows are rows of task 1 too"), "{said}");
     // The folder is not needed any more: what was kept is enough.
