@@ -2,6 +2,7 @@
 #![allow(clippy::missing_errors_doc, reason = "every error ends as text for the user")]
 
 pub mod address;
+pub mod amount;
 pub mod args;
 pub mod audit;
 pub mod config;

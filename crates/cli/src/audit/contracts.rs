@@ -4,7 +4,7 @@
 //! own. There is nothing to trust then but the code that the endpoint shows, not even what it says of itself.
 
 use aiarena_chain::{
-    bindings::{Arena, Emission, Vault},
+    bindings::{Arena, ArenaToken, Emission, Vault},
     client::Account,
     deploy::{DeployConfig, Deployment, deploy},
     embedded::{Config, EmbeddedChain},
@@ -12,6 +12,7 @@ use aiarena_chain::{
     ledger::{Clock, Constants},
 };
 use alloy::{
+    contract::Error as ContractError,
     primitives::{Address, B256, Bytes, U256, keccak256},
     providers::{DynProvider, Provider},
     signers::local::PrivateKeySigner,
@@ -20,6 +21,7 @@ use alloy::{
 use anyhow::{Context, Result, bail};
 
 use super::finding::{Findings, Kind, Place};
+use crate::amount::MOST_DECIMALS;
 
 /// What a deployment fixed for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +85,20 @@ pub(super) async fn find(
     let deployment = find_deployment(provider, arena, from_block).await.with_context(not_arena)?;
     let fixed = Fixed::read(provider, &deployment).await.with_context(not_arena)?;
     Ok((deployment, fixed))
+}
+
+/// Decimals of the token; 0 if it does not tell, which no ERC-20 must, or if it has more than any real one.
+///
+/// # Errors
+/// If the endpoint fails.
+pub(super) async fn decimals(provider: &DynProvider, found: &Deployment) -> Result<u8> {
+    match ArenaToken::new(found.token, provider).decimals().call().await {
+        Ok(decimals) => Ok(if decimals <= MOST_DECIMALS { decimals } else { 0 }),
+        Err(ContractError::TransportError(error)) if !error.is_error_resp() => {
+            Err(error).context("cannot ask the token for its decimals")
+        }
+        Err(_) => Ok(0),
+    }
 }
 
 /// Compares what the contracts say of each other with what was asked for, and their code with that of this release.

@@ -33,7 +33,7 @@ pub use self::{
     receipt::receipt,
     recompute::Recomputed,
     replay::{ClaimLine, Replayed, SlashLine, replay},
-    report::{AuditReport, Owed, RewardRow, decimal},
+    report::{AuditReport, Owed, RewardRow},
     rescore::Rescore,
     state::Holdings,
 };
@@ -86,6 +86,7 @@ pub async fn audit(provider: &DynProvider, options: AuditOptions) -> Result<Audi
     let (found, fixed) = contracts::find(provider, deployment.arena, deployment.from_block).await?;
     contracts::check(provider, &deployment, &found, &fixed, &mut findings).await?;
 
+    let decimals = contracts::decimals(provider, &found).await?;
     say(format!("reading the history of arena {}", found.arena));
     let mut evidence = Evidence::read(provider, found, fixed, &mut findings).await?;
     let readable = !evidence.records.is_empty() || findings.is_empty();
@@ -104,6 +105,7 @@ pub async fn audit(provider: &DynProvider, options: AuditOptions) -> Result<Audi
         vault: found.vault,
         emission: found.emission,
         token: found.token,
+        decimals,
         from_block: found.from_block,
         head: evidence.head,
         blocks: evidence.verified,

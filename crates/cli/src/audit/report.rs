@@ -12,11 +12,10 @@ use super::{
     receipt::receipt,
     replay::Replayed,
 };
+use crate::amount;
 
 /// Findings that are printed for people; the JSON report holds all.
 const MOST_PRINTED: usize = 50;
-/// Decimals of the token, and of ratios.
-const DECIMALS: usize = 18;
 
 /// What an audit found. Amounts are decimal strings in base units of the token.
 #[derive(Debug, Serialize)]
@@ -33,6 +32,8 @@ pub struct AuditReport {
     pub emission: Address,
     /// What it pays in.
     pub token: Address,
+    /// Decimals of the token; 0 if it does not tell, so that its tokens are base units.
+    pub decimals: u8,
     /// The first block that was read.
     pub from_block: u64,
     /// The newest one. Whoever trusts another source for this hash trusts all that was verified here.
@@ -162,15 +163,6 @@ pub(super) fn reward_rows(replayed: &Replayed) -> Vec<RewardRow> {
     rows
 }
 
-/// An amount in whole tokens, or a ratio, with all of its decimals but the zeros at the end. Exact.
-#[must_use]
-pub fn decimal(amount: U256) -> String {
-    let digits = format!("{amount:0>width$}", width = DECIMALS + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - DECIMALS);
-    let fraction = fraction.trim_end_matches('0');
-    if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
-}
-
 /// `a − b` as a decimal string with its sign.
 pub(super) fn difference(a: U256, b: U256) -> String {
     if a >= b { (a - b).to_string() } else { format!("-{}", b - a) }
@@ -193,6 +185,7 @@ impl AuditReport {
             None => "the artifacts were not evaluated again; --rescore does".to_owned(),
         };
         let state = self.state_compared;
+        let tokens = |amount| amount::show(amount, self.decimals);
         let differing = |kinds: &[Kind]| self.findings.iter().any(|finding| kinds.contains(&finding.kind));
         use Kind as K;
         for (done, text, kinds) in [
@@ -216,7 +209,7 @@ impl AuditReport {
             (state, "the contracts' state is what their events give".to_owned(), &[K::State]),
             (
                 state,
-                format!("the vault holds {} and owes {}", decimal(self.balance), decimal(self.owed.total())),
+                format!("the vault holds {} and owes {}", tokens(self.balance), tokens(self.owed.total())),
                 &[K::Conservation],
             ),
             (self.rescored.is_some(), rescored, &[K::Artifact, K::Data, K::Rescore]),
@@ -249,7 +242,7 @@ impl AuditReport {
     /// Why an address was paid what it was paid, line by line with rule numbers.
     #[must_use]
     pub fn receipt(&self, address: Address) -> String {
-        let mut text = receipt(&self.replayed, address);
+        let mut text = receipt(&self.replayed, self.decimals, address);
         let about: Vec<String> = self
             .findings
             .iter()
@@ -278,16 +271,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_are_exact() {
-        for (amount, text) in [
-            (0_u128, "0"),
-            (1, "0.000000000000000001"),
-            (1_500_000_000_000_000_000, "1.5"),
-            (20_000_000_000_000_000_000, "20"),
-            (123_456_789_012_345_678_901, "123.456789012345678901"),
-        ] {
-            assert_eq!(decimal(U256::from(amount)), text);
-        }
+    fn differences_have_a_sign() {
         assert_eq!(difference(U256::from(3), U256::from(5)), "-2");
         assert_eq!(difference(U256::from(5), U256::from(5)), "0");
     }

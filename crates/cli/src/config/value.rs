@@ -5,7 +5,7 @@ use std::fmt;
 use alloy::{primitives::U256, transports::http::reqwest::Url};
 use serde::Deserialize;
 
-use crate::operator::amount;
+use crate::amount;
 
 /// An endpoint. Printing it leaves out what may hold a secret: credentials, path and query.
 #[derive(Clone, PartialEq, Eq, Deserialize)]

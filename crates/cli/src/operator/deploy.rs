@@ -22,7 +22,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    amount,
     args::DeployArgs,
     date::utc,
     explain, network,
@@ -33,7 +32,7 @@ use super::{
     wallet,
 };
 use crate::{
-    address,
+    address, amount,
     audit::differences,
     config::Config,
     files::{folder_of, read_json, read_text, read_toml, write_json, write_new},

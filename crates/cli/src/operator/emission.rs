@@ -16,7 +16,6 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
 use super::{
-    amount,
     args::{EmissionArgs, EmissionCommand, SendArgs},
     date::utc,
     say,
@@ -25,6 +24,7 @@ use super::{
     stake::open,
     task::reader,
 };
+use crate::amount;
 
 /// Decimals of a per cent in WAD.
 const PERCENT_DECIMALS: u8 = 16;

@@ -3,7 +3,6 @@
 //! Everything that sends goes through `wallet::open` and `send::carry_out`: the first makes the account, the second
 //! says what will be done, asks, sends, and explains refusals.
 
-pub mod amount;
 pub mod args;
 mod chain;
 mod date;

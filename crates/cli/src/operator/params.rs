@@ -5,8 +5,8 @@ use alloy::primitives::Address;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use super::{amount, date::utc, send::Refusal};
-use crate::address;
+use super::{date::utc, send::Refusal};
+use crate::{address, amount};
 
 /// How far ahead a genesis is before it is taken for a mistake, in seconds: a year.
 const FARTHEST: u64 = 366 * 86_400;

@@ -23,8 +23,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{amount, args::SendArgs, explain, say, session::Session, wallet};
-use crate::{config::Config, ui::told};
+use super::{args::SendArgs, explain, say, session::Session, wallet};
+use crate::{amount, config::Config, ui::told};
 
 /// How often a block is asked for while a transaction waits to be deep enough.
 const POLL: Duration = Duration::from_millis(500);

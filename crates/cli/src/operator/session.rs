@@ -11,8 +11,11 @@ use alloy::{
 };
 use anyhow::{Context, Result, ensure};
 
-use super::{amount, deploy::AddressBook, network, wallet};
-use crate::config::Config;
+use super::{deploy::AddressBook, network, wallet};
+use crate::{
+    amount::{self, MOST_DECIMALS},
+    config::Config,
+};
 
 /// The token, as far as amounts are read and shown in it.
 #[derive(Debug, Clone)]
@@ -29,7 +32,10 @@ impl Token {
         let decimals = token.decimals().call().await.with_context(|| {
             format!("the contract at {address} does not say its decimals: is it the token, and an ERC-20?")
         })?;
-        ensure!(decimals <= 36, "the token {address} has {decimals} decimals, more than any real one");
+        ensure!(
+            decimals <= MOST_DECIMALS,
+            "the token {address} has {decimals} decimals, more than any real one"
+        );
         let symbol = token.symbol().call().await.unwrap_or_default();
         let symbol: String = symbol.chars().filter(char::is_ascii_graphic).take(12).collect();
         let symbol = if symbol.is_empty() { "tokens".to_owned() } else { symbol };

@@ -8,7 +8,6 @@ use alloy::primitives::{Address, U256};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    amount,
     args::{
         ClaimArgs, CommissionArgs, ConfigArgs, DelegateArgs, ReclaimArgs, RoleArg, StakeArgs, TokenArgs,
         TokenCommand, UnstakeArgs, WithdrawArgs,
@@ -16,7 +15,7 @@ use super::{
     send::{Refusal, Step, carry_out, carry_out_warned},
     session::Session,
 };
-use crate::config::Config;
+use crate::{amount, config::Config};
 
 /// Requests that one withdrawal pays out at most: it costs gas for each.
 const MOST_REQUESTS: u64 = 64;

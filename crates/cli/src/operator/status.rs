@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{amount, args::StatusArgs, date::utc, say, session::Session};
-use crate::config::Config;
+use super::{args::StatusArgs, date::utc, say, session::Session};
+use crate::{amount, config::Config};
 
 /// One pool in which an account has something.
 #[derive(Debug, Serialize)]

@@ -9,8 +9,9 @@ use alloy::primitives::B256;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::{amount, session::Token};
+use super::session::Token;
 use crate::{
+    amount,
     description::{TaskDescription, evaluation_root},
     files::{folder_of, read_json, read_toml},
 };

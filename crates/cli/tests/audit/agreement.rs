@@ -285,7 +285,7 @@ async fn receipts_say_why_line_by_line() {
     }
     // Every payment is on its receipt to the last decimal.
     for payment in task.settled.iter().flat_map(|flight| &flight.outcome.nodes) {
-        let amount = aiarena_cli::audit::decimal(payment.with_delegation);
+        let amount = aiarena_cli::amount::show(payment.with_delegation, 18);
         assert!(report.receipt(payment.operator).contains(&amount), "{amount}");
     }
 }

@@ -58,7 +58,7 @@ async fn no_history_makes_the_auditor_panic() {
         let mut findings = Findings::default();
         let replayed = replay(&with(&evidence, records), &mut findings);
         for address in people {
-            assert!(receipt(&replayed, address).contains("Receipt of"));
+            assert!(receipt(&replayed, 18, address).contains("Receipt of"));
         }
     }
 }

@@ -322,6 +322,26 @@ fn the_guide_works_as_it_is_written() {
     assert!(reader.daemons.is_empty(), "the guide comes to a claim");
 }
 
+/// The walk in the README is a part of the guide's, which is run above.
+#[test]
+fn the_walk_of_the_readme_is_that_of_the_guide() {
+    let commands = |file: &str| -> Vec<String> {
+        let run = |step| if let Step::Run(command) = step { Some(command) } else { None };
+        steps(&read(file))
+            .into_iter()
+            .filter_map(run)
+            .filter(|command| command.starts_with("aiarena "))
+            .collect()
+    };
+    let walk = commands("README.md");
+    let mut guide = commands("docs/operators.md").into_iter();
+    assert!(walk.first().is_some_and(|command| command.starts_with("aiarena init ")), "{walk:?}");
+    assert!(walk.last().is_some_and(|command| command.starts_with("aiarena claim ")), "{walk:?}");
+    for command in walk {
+        assert!(guide.any(|step| step == command), "the guide does not run, or not in this order: {command}");
+    }
+}
+
 /// What the guide does is run above, what the demo does in a test of its own; here the command lines are those of the program.
 #[test]
 fn the_commands_of_the_readme_are_those_of_the_program() {
@@ -331,6 +351,9 @@ fn the_commands_of_the_readme_are_those_of_the_program() {
     for line in readme.lines().filter_map(|line| line.strip_prefix("$ ")) {
         let line = line.split('#').next().unwrap_or_default().trim();
         let line = line.replace("ADDRESS", "0x70997970C51812dc3A010C7d01b50e0d17dc79C8");
+        if line.starts_with("aiarena ") {
+            continue;
+        }
         if let Some(target) = line.strip_prefix("make ") {
             assert!(makefile.contains(&format!("\n{target}:")), "{line}");
         } else {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     journey::arena,
-    world::{Anvil, free_port, get},
+    world::{Anvil, free_port, get, said},
 };
 
 /// Where the token's code is while it has other decimals.
@@ -41,6 +41,11 @@ fn amounts_are_in_the_tokens_decimals_and_endpoints_known_by_host() {
     owner.ok(&["task", "create", "--params", "task.toml", "--yes"]);
     owner.ok(&["stake", "1", "150.5", "--role", "node", "--yes"]);
     assert_eq!(owner.json(&["status", "--json"])["holdings"][0]["stake"], "150.5");
+
+    let arena = book["arena"].as_str().unwrap();
+    let audit = said(&owner.command(&["audit", "--rpc-url", &anvil.url, "--arena", arena]).output().unwrap());
+    let all = "100000000000150.5";
+    assert!(audit.contains(&format!("the vault holds {all} and owes {all}")), "{audit}");
 
     // Beside the one that answers there is one that does not, with a key in its path.
     let config =

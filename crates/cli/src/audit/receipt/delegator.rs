@@ -3,8 +3,8 @@
 use aiarena_mechanism::{fixed_point::WAD, rewards::proportional};
 use alloy::primitives::{Address, U256};
 
-use super::{Page, Paper, paid};
-use crate::audit::{replay::Replayed, report::decimal};
+use super::{Page, Paper, paid, ratio};
+use crate::audit::replay::Replayed;
 
 /// Each delegation of an address in one epoch.
 pub(super) fn write(page: &Page, delegator: Address, paper: &mut Paper) {
@@ -18,13 +18,16 @@ pub(super) fn write(page: &Page, delegator: Address, paper: &mut Paper) {
         let part = paid(flight, *operator)
             .map_or(U256::ZERO, |said| said.with_delegation.saturating_sub(said.operator_amount));
         paper.title(format!("Task {}, epoch {}, delegator of {operator}", task.number, epoch.epoch));
-        paper.line("M-13", format!("shares that count: {} of {} in all", decimal(shares), decimal(all)));
+        paper.line(
+            "M-13",
+            format!("shares that count: {} of {} in all", paper.tokens(shares), paper.tokens(all)),
+        );
         let factor = pool.factor_at(epoch.epoch);
         if factor != WAD {
-            paper.line("M-12", format!("a share is worth {}: the operator was slashed", decimal(factor)));
+            paper.line("M-12", format!("a share is worth {}: the operator was slashed", ratio(factor)));
         }
-        let share = proportional(part, shares, all).map_or_else(|error| error.to_string(), decimal);
-        let part = decimal(part);
+        let share = paper.computed(proportional(part, shares, all));
+        let part = paper.tokens(part);
         paper.line(
             "M-6",
             format!("of the delegators' {part} its share, exact to the unit when claimed: {share}"),
@@ -40,11 +43,11 @@ pub(super) fn claims(replayed: &Replayed, account: Address, paper: &mut Paper) {
         all = all.saturating_add(claim.amount);
         fees = fees.saturating_add(claim.fee);
         let (block, task, operator) = (claim.block, claim.task, claim.operator);
-        let amount = decimal(claim.amount);
+        let amount = paper.tokens(claim.amount);
         lines.push(("M-6", format!("{amount} in block {block}, from task {task}, pool {operator}")));
         if !claim.fee.is_zero() {
-            let owed = decimal(claim.amount.saturating_add(claim.fee));
-            let (fee, rate) = (decimal(claim.fee), decimal(claim.fee_wad));
+            let owed = paper.tokens(claim.amount.saturating_add(claim.fee));
+            let (fee, rate) = (paper.tokens(claim.fee), ratio(claim.fee_wad));
             lines.push(("M-14", format!("after a fee of {fee}, {rate} of the {owed} that it was owed")));
         }
     }
@@ -59,6 +62,6 @@ pub(super) fn claims(replayed: &Replayed, account: Address, paper: &mut Paper) {
     }
     paper.title("Claims".to_owned());
     lines.into_iter().for_each(|(rule, line)| paper.line(rule, line));
-    let (all, fees, left) = (decimal(all), decimal(fees), decimal(left));
+    let (all, fees, left) = (paper.tokens(all), paper.tokens(fees), paper.tokens(left));
     paper.line("", format!("claimed {all} in all after fees of {fees}, {left} may still be claimed"));
 }

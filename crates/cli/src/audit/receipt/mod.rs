@@ -5,16 +5,19 @@ mod node;
 mod slash;
 mod validator;
 
+use std::fmt::Display;
+
 use aiarena_chain::ledger::{Flight, Payment as Said, Role, Task};
 use aiarena_mechanism::settle::{Payment, Pool};
 use alloy::primitives::{Address, U256};
 
-use super::{recompute::Recomputed, replay::Replayed, report::decimal};
+use super::{recompute::Recomputed, replay::Replayed};
+use crate::amount;
 
-/// The receipt of an address over all epochs that were settled.
+/// The receipt of an address over all epochs that were settled, in a token of so many decimals.
 #[must_use]
-pub fn receipt(replayed: &Replayed, address: Address) -> String {
-    let mut paper = Paper::default();
+pub fn receipt(replayed: &Replayed, decimals: u8, address: Address) -> String {
+    let mut paper = Paper { decimals, lines: Vec::new() };
     paper.title(format!("Receipt of {address}"));
     let empty = paper.lines.len();
     for epoch in &replayed.epochs {
@@ -43,12 +46,22 @@ struct Page<'a> {
     epoch: &'a Recomputed,
 }
 
-#[derive(Default)]
 struct Paper {
+    decimals: u8,
     lines: Vec<String>,
 }
 
 impl Paper {
+    /// An amount in whole tokens. Exact.
+    fn tokens(&self, amount: U256) -> String {
+        amount::show(amount, self.decimals)
+    }
+
+    /// An amount that could be computed, or why not.
+    fn computed<E: Display>(&self, amount: Result<U256, E>) -> String {
+        amount.map_or_else(|error| error.to_string(), |amount| self.tokens(amount))
+    }
+
     fn title(&mut self, text: String) {
         self.lines.push(String::new());
         self.lines.push(text);
@@ -72,8 +85,8 @@ impl Paper {
             Role::Validator => "validator",
         };
         self.title(format!("Task {}, epoch {}, {what}", task.number, epoch.epoch));
-        let (direct, delegated) = (decimal(pool.direct), decimal(pool.delegated));
-        let epsilon = decimal(task.params.rules.epsilon_wad);
+        let (direct, delegated) = (self.tokens(pool.direct), self.tokens(pool.delegated));
+        let epsilon = ratio(task.params.rules.epsilon_wad);
         self.line(
             "M-13",
             format!("stake that counts: {direct} of its own, {delegated} delegated (each counts {epsilon})"),
@@ -82,7 +95,7 @@ impl Paper {
         if pool.direct < minimum {
             self.more(format!(
                 "its own stake is below the least of {}: it does not take part",
-                decimal(minimum)
+                self.tokens(minimum)
             ));
         }
     }
@@ -91,7 +104,7 @@ impl Paper {
     fn budget(&mut self, page: &Page, role: Role) {
         let Page { task, epoch, .. } = page;
         let (budget, totals) = (epoch.input.budget, epoch.input.totals);
-        let (emission, bounty) = (decimal(budget.emission), decimal(budget.bounty));
+        let (emission, bounty) = (self.tokens(budget.emission), self.tokens(budget.bounty));
         self.line("M-2", format!("budget: {emission} of the emission and {bounty} of the bounty"));
         let (name, part) = match role {
             Role::Node => ("nodes", epoch.settlement.node_budget),
@@ -101,10 +114,10 @@ impl Paper {
             "M-3",
             format!(
                 "of it for {name}: {}, by own stakes of {} (nodes) and {} (validators), each side at least {}",
-                decimal(part),
-                decimal(totals.nodes_direct),
-                decimal(totals.validators_direct),
-                decimal(task.params.rules.gamma_wad),
+                self.tokens(part),
+                self.tokens(totals.nodes_direct),
+                self.tokens(totals.validators_direct),
+                ratio(task.params.rules.gamma_wad),
             ),
         );
     }
@@ -112,7 +125,7 @@ impl Paper {
     /// How a pool's reward is split, and what the vault credited.
     fn split(&mut self, page: &Page, pool: &Pool, payment: &Payment) {
         let reward = payment.reward;
-        let (operator, delegators) = (decimal(payment.operator), decimal(payment.delegators));
+        let (operator, delegators) = (self.tokens(payment.operator), self.tokens(payment.delegators));
         if pool.delegated.is_zero() {
             self.line("M-6", format!("nobody delegated to it, so all is its own: {operator}"));
         } else {
@@ -122,11 +135,11 @@ impl Paper {
                 "M-6",
                 format!(
                     "without the delegated stake: {}; delegation gained {}",
-                    decimal(without),
-                    decimal(gained)
+                    self.tokens(without),
+                    self.tokens(gained)
                 ),
             );
-            let commission = decimal(pool.commission_wad);
+            let commission = ratio(pool.commission_wad);
             self.more(format!(
                 "commission {commission} of the gain: {operator} its own, {delegators} its delegators'"
             ));
@@ -142,7 +155,7 @@ impl Paper {
         };
         self.line(
             "paid",
-            format!("{} to it, {} to its delegators: {verdict}", decimal(own), decimal(others)),
+            format!("{} to it, {} to its delegators: {verdict}", self.tokens(own), self.tokens(others)),
         );
     }
 }
@@ -151,6 +164,11 @@ impl Paper {
 fn paid(flight: &Flight, operator: Address) -> Option<&Said> {
     let payments = flight.outcome.nodes.iter().chain(&flight.outcome.validators);
     payments.into_iter().find(|payment| payment.operator == operator)
+}
+
+/// A ratio in WAD. Exact.
+fn ratio(wad: U256) -> String {
+    amount::show(wad, amount::WAD_DECIMALS)
 }
 
 /// A part of a whole in per cent with two decimals, for people. Rounds down.

@@ -1,7 +1,5 @@
 //! The receipt of a training node for one epoch.
 
-use std::fmt::Display;
-
 use aiarena_chain::ledger::Role;
 use aiarena_mechanism::{
     Score,
@@ -11,8 +9,7 @@ use aiarena_mechanism::{
 };
 use alloy::primitives::{Address, U256};
 
-use super::{Page, Paper, percent};
-use crate::audit::report::decimal;
+use super::{Page, Paper, percent, ratio};
 
 pub(super) fn write(page: &Page, node: Address, paper: &mut Paper) {
     let Some(place) = page.flight.entries.iter().position(|entry| entry.node == node) else { return };
@@ -51,11 +48,11 @@ fn scores(page: &Page, place: usize, settled: &SettledSubmission, paper: &mut Pa
     for (validator, by_rule) in page.epoch.input.validators.iter().zip(&settlement.validators) {
         for (_, score) in validator.scores.iter().filter(|(entry, _)| *entry as usize == place) {
             let score = score.map_or_else(|| "an abstention".to_owned(), |score| score.get().to_string());
-            let weight = decimal(by_rule.omega);
+            let weight = paper.tokens(by_rule.omega);
             paper.line("M-10", format!("{} revealed {score}, weight {weight}", validator.pool.operator));
         }
     }
-    let (revealed, all) = (decimal(settled.revealed_weight), decimal(settlement.validator_stake));
+    let (revealed, all) = (paper.tokens(settled.revealed_weight), paper.tokens(settlement.validator_stake));
     paper.line("M-7", format!("revealed weight {revealed} of a stake of {all}; a quorum is a third of it"));
     match settled.consensus {
         Some(score) => paper.more(format!("consensus, the lower weighted median: {}", score.get())),
@@ -79,16 +76,16 @@ fn boundaries(page: &Page, rank: u32, input: &Submission, settled: &SettledSubmi
             let (lower, upper) = (of(above), of(above.saturating_add(stake)));
             paper.more(format!(
                 "stake ranked above a = {}, its own t = {}, all S = {}, φ = {}",
-                decimal(above),
-                decimal(stake),
-                decimal(total),
-                decimal(phi_wad)
+                paper.tokens(above),
+                paper.tokens(stake),
+                paper.tokens(total),
+                ratio(phi_wad)
             ));
             paper.more(format!(
                 "budget × F((a+t)/S) − budget × F(a/S) = {} − {} = {}",
-                amount(upper),
-                amount(lower),
-                decimal(reward)
+                paper.computed(upper),
+                paper.computed(lower),
+                paper.tokens(reward)
             ));
         }
         RankingRule::RankGeometric { q_wad, alpha_wad, cutoff } => {
@@ -100,17 +97,17 @@ fn boundaries(page: &Page, rank: u32, input: &Submission, settled: &SettledSubmi
             paper.more(format!(
                 "weight q^(rank−1) × t^α is {} of all weights, with t = {}, q = {}, α = {}, paid ranks {}",
                 percent(own, all),
-                decimal(stake),
-                decimal(q_wad),
-                decimal(alpha_wad),
+                paper.tokens(stake),
+                ratio(q_wad),
+                ratio(alpha_wad),
                 if cutoff == 0 { "all".to_owned() } else { format!("up to {cutoff}") },
             ));
             let of = |up_to| proportional(settlement.node_budget, up_to, all);
             paper.more(format!(
                 "budget × weights up to it − budget × weights above it = {} − {} = {}",
-                amount(of(upper)),
-                amount(of(lower)),
-                decimal(reward)
+                paper.computed(of(upper)),
+                paper.computed(of(lower)),
+                paper.tokens(reward)
             ));
         }
     }
@@ -129,8 +126,4 @@ fn geometric(page: &Page, q_wad: U256, alpha_wad: U256, cutoff: u32) -> Vec<U256
         decay_wad = decay(decay_wad, q_wad).unwrap_or_default();
     }
     weights
-}
-
-fn amount<E: Display>(amount: Result<U256, E>) -> String {
-    amount.map_or_else(|error| error.to_string(), decimal)
 }

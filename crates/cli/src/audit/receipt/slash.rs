@@ -4,11 +4,8 @@ use aiarena_chain::ledger::Offence;
 use aiarena_mechanism::slashing::worth;
 use alloy::primitives::{Address, U256};
 
-use super::Paper;
-use crate::audit::{
-    replay::{Replayed, SlashLine},
-    report::decimal,
-};
+use super::{Paper, ratio};
+use crate::audit::replay::{Replayed, SlashLine};
 
 /// Each slash of a pool in which an address has a part.
 pub(super) fn write(replayed: &Replayed, address: Address, paper: &mut Paper) {
@@ -34,16 +31,16 @@ fn operator(replayed: &Replayed, slash: &SlashLine, paper: &mut Paper) {
     let fraction = replayed.ledger.constants.slash_wad;
     paper.more(format!(
         "with an effective stake of {}, of which {} is {}",
-        decimal(slash.stake),
-        decimal(fraction),
-        decimal(slash.penalty)
+        paper.tokens(slash.stake),
+        ratio(fraction),
+        paper.tokens(slash.penalty)
     ));
     let (direct, unbonding, delegated) = (slash.direct, slash.unbonding, slash.delegated);
     paper.more(format!(
         "taken: {} of its own stake, {} of what it was unbonding, {} of its delegators'",
-        decimal(direct),
-        decimal(unbonding),
-        decimal(delegated)
+        paper.tokens(direct),
+        paper.tokens(unbonding),
+        paper.tokens(delegated)
     ));
     if slash.factors.0 != slash.factors.1 {
         paper.more(worth_of_a_share(slash));
@@ -56,7 +53,7 @@ fn delegator(slash: &SlashLine, shares: U256, paper: &mut Paper) {
         "Task {task}, epoch {epoch}, delegator of {operator}, which was slashed in block {block}"
     ));
     paper.line("M-12", worth_of_a_share(slash));
-    let value = |factor| worth(shares, factor).map_or_else(|error| error.to_string(), decimal);
+    let value = |factor| paper.computed(worth(shares, factor));
     paper.more(format!(
         "its delegation was worth {}, and is now {}",
         value(slash.factors.0),
@@ -75,9 +72,5 @@ fn what_for(replayed: &Replayed, slash: &SlashLine) -> String {
 }
 
 fn worth_of_a_share(slash: &SlashLine) -> String {
-    format!(
-        "a delegated share was worth {} and is now {}",
-        decimal(slash.factors.0),
-        decimal(slash.factors.1)
-    )
+    format!("a delegated share was worth {} and is now {}", ratio(slash.factors.0), ratio(slash.factors.1))
 }

@@ -8,8 +8,7 @@ use aiarena_mechanism::{
 use aiarena_node::settlement::pool;
 use alloy::primitives::Address;
 
-use super::{Page, Paper, percent};
-use crate::audit::report::decimal;
+use super::{Page, Paper, percent, ratio};
 
 pub(super) fn write(page: &Page, validator: Address, paper: &mut Paper) {
     let Page { task, flight, epoch } = page;
@@ -35,13 +34,13 @@ pub(super) fn write(page: &Page, validator: Address, paper: &mut Paper) {
             settled.assigned,
             epoch.settlement.listed,
             rules.redundancy,
-            decimal(settled.stake),
-            decimal(epoch.settlement.validator_stake)
+            paper.tokens(settled.stake),
+            paper.tokens(epoch.settlement.validator_stake)
         ),
     );
     paper.line(
         "M-10",
-        format!("revealed {} scores; each weighs ω = {}", input.scores.len(), decimal(settled.omega)),
+        format!("revealed {} scores; each weighs ω = {}", input.scores.len(), paper.tokens(settled.omega)),
     );
     let spread = epoch.settlement.spread;
     paper.line("M-8", format!("spread between submissions {spread}, tolerance {}", rules.tolerance));
@@ -58,8 +57,8 @@ pub(super) fn write(page: &Page, validator: Address, paper: &mut Paper) {
                     "{} against {}: accuracy {}, with its stake of {} that is {} of its weight",
                     score.get(),
                     Score::get(consensus),
-                    decimal(accuracy),
-                    decimal(submission.stake),
+                    ratio(accuracy),
+                    paper.tokens(submission.stake),
                     percent(weight, settled.weight)
                 )
             }
@@ -72,7 +71,7 @@ pub(super) fn write(page: &Page, validator: Address, paper: &mut Paper) {
         format!(
             "its weight is {} of all validators': {}",
             percent(settled.weight, epoch.settlement.validator_weight),
-            decimal(settled.payment.reward.with_delegation)
+            paper.tokens(settled.payment.reward.with_delegation)
         ),
     );
     paper.split(page, &own, &settled.payment);

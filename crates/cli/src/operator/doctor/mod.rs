@@ -16,8 +16,8 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{amount, args::DoctorArgs, keystore, network, say, send::Stopped, session::Session, wallet};
-use crate::{audit::differences, config::Config, ui::told};
+use super::{args::DoctorArgs, keystore, network, say, send::Stopped, session::Session, wallet};
+use crate::{amount, audit::differences, config::Config, ui::told};
 
 /// Blocks that an endpoint may be behind the others.
 const MOST_LAG: u64 = 5;

@@ -5,6 +5,8 @@ use anyhow::{Result, bail, ensure};
 
 /// Decimals of a ratio in WAD.
 pub const WAD_DECIMALS: u8 = 18;
+/// More than any real token has.
+pub const MOST_DECIMALS: u8 = 36;
 
 /// Reads a decimal number such as `12.5` as an integer of `decimals` decimals.
 ///
