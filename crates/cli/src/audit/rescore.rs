@@ -172,6 +172,10 @@ fn description(with: &Rescore, task: &Task, findings: &mut Findings) -> Option<T
         findings.push(Kind::Data, "M-16", place, message);
         return None;
     };
+    if let Err(error) = description.check() {
+        findings.push(Kind::Data, "M-16", place, format!("it cannot be evaluated again: {error}"));
+        return None;
+    }
     if !description.evaluation.is_public() {
         // Its slices are checked one by one, and whoever only evaluates needs no training rows.
         return Some(description);

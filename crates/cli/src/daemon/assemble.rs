@@ -264,9 +264,7 @@ pub(super) async fn describe(task: &Task, shelves: &Shelves) -> Result<TaskDescr
         )
     })?;
     let bytes = shelves.public.get(hash, ARTIFACT)?;
-    serde_json::from_slice(&bytes).with_context(|| {
-        format!("the description of task {} is not one that this version understands", task.number)
-    })
+    TaskDescription::read(&bytes, task.number)
 }
 
 /// The data that the description names: those that come with this program, or a folder's. Of a sealed task the training rows.
