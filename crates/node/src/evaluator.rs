@@ -48,6 +48,46 @@ pub trait Evaluator {
     }
 }
 
+/// What [`Evaluator::evaluate`] said of artifacts, on the same rows.
+pub(crate) type Evaluations = BTreeMap<B256, Result<Verdict, Verdict>>;
+
+/// Evaluates no artifact again of which something is known for certain.
+pub(crate) struct Remembering<'a> {
+    evaluator: &'a mut dyn Evaluator,
+    known: &'a mut Evaluations,
+}
+
+impl<'a> Remembering<'a> {
+    pub(crate) fn new(evaluator: &'a mut dyn Evaluator, known: &'a mut Evaluations) -> Self {
+        Self { evaluator, known }
+    }
+}
+
+impl Evaluator for Remembering<'_> {
+    fn evaluate(&mut self, content_hash: B256, rows: &Rows) -> Result<Verdict, Verdict> {
+        if let Some(known) = self.known.get(&content_hash) {
+            return known.clone();
+        }
+        let found = self.evaluator.evaluate(content_hash, rows);
+        if !matches!(found, Ok(Verdict::Unavailable(_)) | Err(Verdict::Unavailable(_))) {
+            self.known.insert(content_hash, found.clone());
+        }
+        found
+    }
+
+    fn alike(&mut self, later: B256, earlier: &[B256]) -> Result<Vec<bool>, String> {
+        self.evaluator.alike(later, earlier)
+    }
+
+    fn until(&mut self, deadline: Option<Instant>) {
+        self.evaluator.until(deadline);
+    }
+
+    fn batch(&self) -> usize {
+        self.evaluator.batch()
+    }
+}
+
 /// An artifact's bytes, or why there are none. What is there but too large is invalid; what cannot be had is unavailable.
 fn fetch(store: &FolderStore, content_hash: B256) -> Result<Vec<u8>, Verdict> {
     use aiarena_store::Error;

@@ -1,23 +1,12 @@
 //! What an operator's dashboard shows.
 
-use std::{
-    sync::atomic::{AtomicU8, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 use aiarena_chain::ledger::{Flight, Ledger, Role, Task};
 use alloy::primitives::{Address, U256};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::settlement::assigned;
-
-/// Decimals of the token in which amounts are shown; one for the process, as the recorder of metrics is.
-static DECIMALS: AtomicU8 = AtomicU8::new(18);
-
-/// Shows amounts in a token of so many decimals from now on.
-pub fn count_in(decimals: u8) {
-    DECIMALS.store(decimals, Ordering::Relaxed);
-}
 
 /// Says what each number means.
 pub(super) fn describe() {
@@ -81,8 +70,11 @@ pub(super) fn queues(unresolved: u64, working: usize) {
 }
 
 /// What follows from the chain: it is right after a restart, too.
+///
+/// - `decimals`: those of the token.
 #[expect(clippy::cast_precision_loss, reason = "for a dashboard")]
-pub(super) fn looked(ledger: &Ledger, me: Address, head: u64, now: u64) {
+pub(super) fn looked(ledger: &Ledger, me: Address, decimals: u8, head: u64, now: u64) {
+    let tokens = |amount| tokens(amount, decimals);
     gauge!("aiarena_head_block").set(head as f64);
     gauge!("aiarena_chain_time_seconds").set(now as f64);
     for task in ledger.tasks.values() {
@@ -122,8 +114,8 @@ fn deadlines(task: &Task, role: Role, me: Address) -> (u64, u64) {
 }
 
 /// Whole tokens, for a dashboard.
-fn tokens(amount: U256) -> f64 {
-    f64::from(amount) / 10_f64.powi(DECIMALS.load(Ordering::Relaxed).into())
+fn tokens(amount: U256, decimals: u8) -> f64 {
+    f64::from(amount) / 10_f64.powi(decimals.into())
 }
 
 #[cfg(test)]
@@ -135,9 +127,7 @@ mod tests {
         for (decimals, base_units, expected) in
             [(18, 1_500_000_000_000_000_000_u64, 1.5), (6, 1_500_000, 1.5), (0, 7, 7.0), (36, 0, 0.0)]
         {
-            count_in(decimals);
-            assert_eq!(tokens(U256::from(base_units)), expected);
+            assert_eq!(tokens(U256::from(base_units), decimals), expected);
         }
-        count_in(18);
     }
 }
