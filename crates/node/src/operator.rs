@@ -138,6 +138,8 @@ pub struct Operator {
     prepared: Option<Prepared>,
     sheet: Option<Sheet>,
     found: Findings,
+    /// Most bytes of a model in this task.
+    largest_model: u64,
     /// What it needs for the task's sealed data; `None` if they are public.
     sealed: Option<SealedData>,
 }
@@ -248,8 +250,15 @@ impl Operator {
             prepared: None,
             sheet: None,
             found: Default::default(),
+            largest_model: MAX_ARTIFACT_BYTES as u64,
             sealed: None,
         }
+    }
+
+    /// The same, of a task whose models have at most so many bytes: a larger one is scored 0, and not submitted.
+    #[must_use]
+    pub fn with_largest_model(self, largest_model: u64) -> Self {
+        Self { largest_model, ..self }
     }
 
     /// The same, of a task whose evaluation data are sealed: it registers its key, and opens slices with it.
@@ -450,12 +459,12 @@ impl Operator {
                 };
                 // The store is a folder's name, and a copy of it lets the evaluator live beside the sheet.
                 let store = self.stores.public.clone();
-                match sandbox.clone() {
-                    None => self.score(*epoch, ledger, &mut InProcess::new(&store), rows.as_ref(), due)?,
-                    Some(sandbox) => {
-                        self.score(*epoch, ledger, &mut Sandboxed::new(&store, sandbox), rows.as_ref(), due)?;
-                    }
-                }
+                let largest = self.largest_model;
+                let mut evaluator: Box<dyn Evaluator> = match sandbox.clone() {
+                    None => Box::new(InProcess::new(&store).up_to(largest)),
+                    Some(sandbox) => Box::new(Sandboxed::new(&store, sandbox).up_to(largest)),
+                };
+                self.score(*epoch, ledger, &mut *evaluator, rows.as_ref(), due)?;
                 self.complete(rows.is_some() && now < half_of_commit(&ledger.clock, *epoch))
             }
             _ => Err(impossible("work", "it is a transaction")),
@@ -467,6 +476,14 @@ impl Operator {
             return Err(impossible("train", "a validator does not"));
         };
         let artifact = trainer.train(epoch, task, time_left).map_err(OperatorError::Training)?;
+        if let Some(bytes) = artifact.as_ref().map(|artifact| artifact.len() as u64)
+            && bytes > self.largest_model
+        {
+            let most = self.largest_model;
+            return Err(OperatorError::Training(format!(
+                "the model has {bytes} bytes, and the task takes at most {most}"
+            )));
+        }
         let hash = artifact.map(|bytes| self.stores.drafts.put(&bytes)).transpose()?;
         let content_hash = hash.map(|hash| B256::from(hash.0));
         self.prepared = Some(Prepared { epoch, content_hash });

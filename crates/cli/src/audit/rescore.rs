@@ -73,7 +73,7 @@ pub(super) fn rescore(
     let bar = ui.map(|ui| ui.bar("evaluating again", all));
     let mut compared = 0;
     for (task, description) in &tasks {
-        let mut evaluator = InProcess::new(&with.store);
+        let mut evaluator = InProcess::new(&with.store).up_to(description.largest_model);
         let mut judge = Judge::new(task, &mut evaluator);
         for flight in flights(task) {
             let rows = match description.evaluation {

@@ -86,7 +86,8 @@ pub(super) async fn daemon(
             },
         };
         let salts = Salts::new(&signer, deployment.chain_id, deployment.arena);
-        let mut operator = Operator::new(account.clone(), salts, deployment, number, shelves.clone(), duty);
+        let mut operator = Operator::new(account.clone(), salts, deployment, number, shelves.clone(), duty)
+            .with_largest_model(description.largest_model);
         if role == Role::Validator && !description.evaluation.is_public() {
             let key = EvaluationKey::new(&signer, deployment.chain_id, deployment.arena);
             operator = operator.with_sealed_data(key, Arc::clone(&stop));

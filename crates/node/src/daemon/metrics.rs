@@ -122,6 +122,74 @@ fn tokens(amount: U256, decimals: u8) -> f64 {
 mod tests {
     use super::*;
 
+    /// Of a validator and a node: an epoch in which each did what it owed, one in which neither did, and one of too little stake.
+    #[test]
+    fn deadlines_are_met_missed_or_not_owed() {
+        use aiarena_chain::ledger::{Entry, Outcome, Pool, Reveal, TaskParams};
+        use aiarena_mechanism::{ranking::RankingRule, settle::Task as Rules};
+        use alloy::primitives::B256;
+
+        let rules = Rules {
+            rule: RankingRule::StakeIntegral { phi_wad: U256::ZERO },
+            gamma_wad: U256::ZERO,
+            epsilon_wad: U256::ZERO,
+            tolerance: 0,
+            redundancy: 15,
+        };
+        let params = TaskParams {
+            metadata: B256::ZERO,
+            evaluation_root: B256::ZERO,
+            epochs: 9,
+            min_node_stake: U256::from(10),
+            min_validator_stake: U256::from(10),
+            max_submissions: 8,
+            fresh_data: true,
+            rules,
+        };
+        let (node, validator, other) =
+            (Address::repeat_byte(1), Address::repeat_byte(2), Address::repeat_byte(3));
+        let mut task = Task::new(1, Address::ZERO, (1, 9), params);
+        for (operator, role) in [(node, Role::Node), (validator, Role::Validator), (other, Role::Node)] {
+            let mut pool = Pool::new(role);
+            pool.stakes.set(1, (U256::from(100), U256::ZERO));
+            pool.stakes.set(3, (U256::from(if operator == other { 100 } else { 9 }), U256::ZERO));
+            task.pools.insert(operator, pool);
+        }
+        for (epoch, did) in [(1, true), (2, false), (3, false)] {
+            let entry = |node, number| Entry {
+                node,
+                number,
+                content_hash: B256::ZERO,
+                uri: String::new(),
+                withdrawn_in: None,
+                consensus: None,
+                duplicate: false,
+                queued: false,
+            };
+            let mut entries = vec![entry(other, 1)];
+            entries.extend(did.then(|| entry(node, 2)));
+            let listed = (0..u32::try_from(entries.len()).unwrap()).collect();
+            let reveal = Reveal { scores: Vec::new(), salt: B256::ZERO };
+            let reveals = did.then_some((validator, reveal)).into_iter().collect();
+            task.settled.push(Flight {
+                epoch,
+                seed: B256::ZERO,
+                entries,
+                listed,
+                validator_stake: U256::from(100),
+                budgets: Default::default(),
+                budget_parts: Default::default(),
+                commitments: Default::default(),
+                revealers: Vec::new(),
+                reveals,
+                outcome: Outcome::default(),
+            });
+        }
+        assert_eq!(deadlines(&task, Role::Node, node), (1, 1));
+        assert_eq!(deadlines(&task, Role::Validator, validator), (1, 1));
+        assert_eq!(deadlines(&task, Role::Node, other), (3, 0));
+    }
+
     #[test]
     fn amounts_are_in_the_tokens_decimals() {
         for (decimals, base_units, expected) in
