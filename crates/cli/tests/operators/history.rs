@@ -1,6 +1,7 @@
 //! What commands read of the chain, and what they make of a task's description.
 
 use aiarena_cli::description::TaskDescription;
+use alloy::primitives::Address;
 use serde_json::{Value, json};
 
 use crate::{
@@ -20,7 +21,8 @@ fn what_was_read_is_kept_and_only_a_cache() {
     let before = list();
     assert_eq!(before["tasks"][0]["task"], 1, "{before}");
 
-    let file = format!("data/history-{CHAIN_ID}-{}.db", book["arena"].as_str().unwrap());
+    let arena: Address = book["arena"].as_str().unwrap().parse().unwrap();
+    let file = format!("data/history-{CHAIN_ID}-{arena}.db");
     assert!(owner.path(&file).exists());
     anvil.ask("evm_mine", json!([]));
     assert_eq!(list(), before);
