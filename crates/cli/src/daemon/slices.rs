@@ -88,6 +88,8 @@ fn make_again(
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use aiarena_chain::ledger::TaskParams;
     use aiarena_mechanism::{ranking::RankingRule, settle::Task as Rules};
     use aiarena_ml::Dataset;
@@ -142,11 +144,17 @@ mod tests {
         assert!(Kept::read(&config, me, root).unwrap().is_none());
         assert_eq!(again(root, Some(&signer)).unwrap().root(), root);
 
-        // From now on neither folder nor key is needed.
+        // From now on neither folder nor key is needed, and nobody else can read them.
         let kept = Kept::read(&config, me, root).unwrap().unwrap();
         assert_eq!(kept.tree(&task(root)).unwrap().root(), root);
         assert!(kept.tree(&task(B256::ZERO)).is_err());
-        std::fs::write(evaluation::path_of(&config, me, root), "cut short").unwrap();
-        assert!(Kept::read(&config, me, root).is_err());
+        let path = evaluation::path_of(&config, me, root);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+
+        let refused = || format!("{:#}", Kept::read(&config, me, root).err().unwrap());
+        std::fs::write(&path, "cut short").unwrap();
+        assert!(refused().contains("it is cut short"), "{}", refused());
+        std::fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
+        assert!(refused().contains("it is larger than"), "{}", refused());
     }
 }

@@ -168,6 +168,8 @@ impl EvaluationTree {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use aiarena_ml::Dataset;
 
     use super::*;
@@ -196,6 +198,17 @@ mod tests {
         }
         let salt_of = |count| tree(1, 1, 0, count, 4).unwrap().slices()[0].salt;
         assert_ne!(salt_of(20), salt_of(21), "one task's salts say nothing of another's");
+        let salts: BTreeSet<B256> =
+            tree(1, 1, 0, 20, 4).unwrap().slices().iter().map(|slice| slice.salt).collect();
+        assert_eq!(salts.len(), 4, "one slice's salt says nothing of another's");
         assert!(matches!(tree(1, 1, 0, 3, 4), Err(SealedError::TooFewRows { rows: 3, epochs: 4 })));
+    }
+
+    #[test]
+    fn what_no_validator_would_open_is_no_slice() {
+        let rows = Dataset::embedded().evaluation.select(&vec![0; 45_000]);
+        let tree = |epochs| EvaluationTree::of_rows(&rows, epochs, B256::ZERO);
+        assert!(matches!(tree(1), Err(SealedError::TooLarge { .. })));
+        assert!(tree(2).is_ok());
     }
 }

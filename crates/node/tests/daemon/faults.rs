@@ -77,15 +77,17 @@ pub(crate) struct Fault {
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
+    /// How many tasks everybody serves at once.
+    pub(crate) tasks: u64,
     pub(crate) faults: Vec<Fault>,
 }
 
 impl Plan {
     pub(crate) fn calm() -> Self {
-        Self { seed: 0, faults: Vec::new() }
+        Self { seed: 0, tasks: 2, faults: Vec::new() }
     }
 
-    /// Up to two faults in each phase.
+    /// Up to two faults in each phase; two tasks if the seed is even.
     pub(crate) fn seeded(seed: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut below = |limit: u64| u64::from(random.next_u32()) % limit;
@@ -105,10 +107,10 @@ impl Plan {
                 faults.push(Fault { kind, operator, from, until: from + length, number });
             }
         }
-        Self { seed, faults }
+        Self { seed, tasks: 2 - seed % 2, faults }
     }
 
-    /// One kind, in all phases: at their beginnings, and at their ends.
+    /// One kind, in all phases: at their beginnings, and at their ends. Two tasks have the same deadlines then.
     pub(crate) fn worst(kind: Kind) -> Vec<Self> {
         let mut plans = Vec::new();
         for at_end in [false, true] {
@@ -119,7 +121,7 @@ impl Plan {
                     let number = if kind == Kind::Endpoint { 256 } else { usize::try_from(phase).unwrap() };
                     Fault { kind, operator, from, until: from + length, number }
                 });
-                plans.push(Self { seed: operator as u64, faults: faults.collect() });
+                plans.push(Self { seed: operator as u64, tasks: 2, faults: faults.collect() });
                 if kind.is_everybodys() {
                     break;
                 }

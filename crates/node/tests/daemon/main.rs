@@ -62,7 +62,7 @@ fn quiet() {
 #[test]
 fn no_reveal_is_lost_under_seeded_faults() {
     let number = |name, default| std::env::var(name).map_or(default, |text: String| text.parse().unwrap());
-    let (count, first): (u64, u64) = (number("FAULTS", 300), number("FAULTS_SEED", 1));
+    let (count, first): (u64, u64) = (number("FAULTS", 150), number("FAULTS_SEED", 1));
     play((first..first + count).map(Plan::seeded).collect());
 }
 

@@ -19,8 +19,8 @@ use aiarena_chain::{
     account::{Account, Watcher},
     bindings::Arena::ArenaEvents,
     follow::Follower,
-    history::Event,
-    ledger::{Role, Stage},
+    history::{Event, Record},
+    ledger::{Role, Stage, Task},
 };
 use aiarena_mechanism::Score;
 use aiarena_node::{
@@ -55,7 +55,7 @@ pub(crate) fn play(plan: Plan) {
         .build()
         .unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        let world = World::build(plan.seed).await;
+        let world = World::build(plan.seed, plan.tasks).await;
         let (_hold, held) = std::sync::mpsc::channel::<()>();
         drop(tokio::task::spawn_blocking(move || held.recv()));
         Story::new(world, plan).tell().await;
@@ -114,7 +114,7 @@ impl Story {
             self.second().await;
             if self.world.elapsed() > PHASES * PHASE && self.world.elapsed().is_multiple_of(60) {
                 reader.sync().await.unwrap();
-                if !reader.ledger().tasks[&1].settled.is_empty() {
+                if reader.ledger().tasks.values().all(|task| !task.settled.is_empty()) {
                     break;
                 }
             }
@@ -308,31 +308,42 @@ impl Story {
         let plan = &self.plan;
         let mut reader = Follower::connect(self.world.provider.clone(), self.world.deployment).await.unwrap();
         let records = reader.sync().await.unwrap().records;
-        let ledger = reader.ledger();
-        let task = &ledger.tasks[&1];
-        let flight =
-            task.settled.first().unwrap_or_else(|| panic!("{plan:?}: not settled, {:?}", task.flight));
+        assert!(reader.ledger().slashed.is_zero(), "{plan:?}: somebody was slashed");
+        let tasks = &reader.ledger().tasks;
+        assert_eq!(tasks.len() as u64, plan.tasks);
+        for task in tasks.values() {
+            self.check_task(task, &records);
+        }
+    }
+
+    fn check_task(&self, task: &Task, records: &[Record]) {
+        let (plan, number) = (&self.plan, task.number);
+        let flight = task.settled.first();
+        let flight = flight.unwrap_or_else(|| panic!("{plan:?}: {number} not settled, {:?}", task.flight));
         assert_eq!(flight.stage(), Stage::Settled);
-        assert_eq!(flight.entries.len(), 1, "{plan:?}: the node's model is not on the list");
-        assert!(ledger.slashed.is_zero(), "{plan:?}: somebody was slashed");
+        assert_eq!(flight.entries.len(), 1, "{plan:?}: the node's model is not on the list of {number}");
         let committed = |who| {
             let events = records.iter().filter(|record| match &record.event {
-                Event::Arena(ArenaEvents::SubmissionCommitted(event)) => event.node == who,
-                Event::Arena(ArenaEvents::ScoresCommitted(event)) => event.validator == who,
+                Event::Arena(ArenaEvents::SubmissionCommitted(event)) => {
+                    (event.task, event.node) == (U256::from(number), who)
+                }
+                Event::Arena(ArenaEvents::ScoresCommitted(event)) => {
+                    (event.task, event.validator) == (U256::from(number), who)
+                }
                 _ => false,
             });
             events.count()
         };
-        assert_eq!(committed(key(0).address()), 1, "{plan:?}: one submission");
+        assert_eq!(committed(key(0).address()), 1, "{plan:?}: one submission to {number}");
         let store = FolderStore::open(self.world.store(), u64::MAX).unwrap();
         let rows = drawn_rows(flight, &data().evaluation, SLICE);
         for validator in 1..=VALIDATORS {
             let me = key(validator).address();
             assert_eq!(task.pools[&me].role, Role::Validator);
             let Some(reveal) = flight.reveals.get(&me) else {
-                panic!("{plan:?}: {validator} did not reveal")
+                panic!("{plan:?}: {validator} did not reveal to {number}")
             };
-            assert_eq!(committed(me), 1, "{plan:?}: {validator} committed once");
+            assert_eq!(committed(me), 1, "{plan:?}: {validator} committed once to {number}");
             let places = assigned(task, flight, me).unwrap();
             assert_eq!(places.len(), reveal.scores.len());
             for (place, score) in places.iter().zip(&reveal.scores) {

@@ -36,7 +36,6 @@ pub(crate) const PHASE: u64 = 320;
 /// Phases in which something is to be done, before Settle.
 pub(crate) const PHASES: u64 = 5;
 pub(crate) const VALIDATORS: usize = 2;
-pub(crate) const TASK: u64 = 1;
 /// Rows of an epoch's evaluation.
 pub(crate) const SLICE: u32 = 40;
 /// Seconds between two blocks.
@@ -68,6 +67,8 @@ pub(crate) struct World {
     pub(crate) folder: tempfile::TempDir,
     /// The chain's time.
     now: Cell<u64>,
+    /// How many tasks there are, of which everybody serves all; their numbers begin with 1.
+    tasks: u64,
 }
 
 /// A key and what its daemon has on this machine. The node is number 0.
@@ -81,7 +82,7 @@ fn amount(tokens: u64) -> U96 {
 
 impl World {
     /// Everything is ready for the first epoch, which begins now.
-    pub(crate) async fn build(seed: u64) -> Self {
+    pub(crate) async fn build(seed: u64, tasks: u64) -> Self {
         let owner = PrivateKeySigner::from_bytes(&keccak256([255, 42])).unwrap();
         let people = (0..=VALIDATORS).map(key).chain([owner.clone()]);
         let rich = U256::from(WAD) * U256::from(1_000);
@@ -106,15 +107,18 @@ impl World {
         let approve = ArenaToken::approveCall { spender: vault, value: U256::MAX };
         creator.send(token, &mint(creator.address(), amount(1_000))).await.unwrap();
         creator.send(token, &approve).await.unwrap();
-        creator.send(arena, &Arena::createTaskCall { params: params() }).await.unwrap();
-        let task = U256::from(TASK);
-        creator.send(vault, &Vault::fundCall { task, amount: amount(1_000) }).await.unwrap();
+        for task in (1..=tasks).map(U256::from) {
+            creator.send(arena, &Arena::createTaskCall { params: params() }).await.unwrap();
+            creator.send(vault, &Vault::fundCall { task, amount: amount(500) }).await.unwrap();
+        }
         for operator in 0..=VALIDATORS {
             let account = Account::new(chain.rpc_client(), key(operator));
-            creator.send(token, &mint(account.address(), amount(100))).await.unwrap();
+            creator.send(token, &mint(account.address(), amount(100 * tasks))).await.unwrap();
             account.send(token, &approve).await.unwrap();
             let role = if operator == 0 { 1 } else { 2 };
-            account.send(vault, &Vault::stakeCall { task, role, amount: amount(100) }).await.unwrap();
+            for task in (1..=tasks).map(U256::from) {
+                account.send(vault, &Vault::stakeCall { task, role, amount: amount(100) }).await.unwrap();
+            }
         }
         provider.anvil_set_auto_mine(false).await.unwrap();
         // Nothing here has to survive a power failure.
@@ -127,6 +131,7 @@ impl World {
             weather: Weather::new(seed),
             folder: folder.unwrap(),
             now: Cell::new(GENESIS),
+            tasks,
         };
         std::fs::create_dir(world.store()).unwrap();
         world.mine().await;
@@ -160,6 +165,10 @@ impl World {
     /// Seconds since the epoch's start.
     pub(crate) fn elapsed(&self) -> u64 {
         self.now.get() - GENESIS
+    }
+
+    pub(crate) fn tasks(&self) -> std::ops::RangeInclusive<u64> {
+        1..=self.tasks
     }
 
     pub(crate) fn store(&self) -> PathBuf {
@@ -210,10 +219,6 @@ impl World {
         let mut follower =
             Follower::connect(provider, self.deployment).await.map_err(|error| error.to_string())?;
         follower.sync().await.map_err(|error| error.to_string())?;
-        let duty = match operator {
-            0 => Duty::Node(Box::new(BuiltinTrainer::new(Architecture::linear(), training(), 1, data()))),
-            _ => Duty::Validator { reporter: Box::new(Honest), slice: SLICE, sandbox: None },
-        };
         let store = format!("file:{}", self.store().display());
         let stores =
             Stores::open([store.as_str()], &Settings::default()).map_err(|error| error.to_string())?;
@@ -224,16 +229,26 @@ impl World {
             remote: Some(Remote { stores, limits: Limits::new(ARTIFACT) }),
         };
         let salts = Salts::new(&key(operator), self.deployment.chain_id, self.deployment.arena);
-        let one = Operator::new(account.clone(), salts, self.deployment, TASK, shelves, duty);
         let pace = Pace { poll: Duration::from_secs(10), confirmations: 64, turn_secs: 30 };
-        let mut daemon = Daemon::new(follower, account, pace, 18);
-        daemon.add(one, data()).await.map_err(|error| error.to_string())?;
+        let mut daemon = Daemon::new(follower, account.clone(), pace, 18);
+        for task in self.tasks() {
+            let duty = match operator {
+                0 => {
+                    let training = training(u8::try_from(task).unwrap());
+                    Duty::Node(Box::new(BuiltinTrainer::new(Architecture::linear(), training, 1, data())))
+                }
+                _ => Duty::Validator { reporter: Box::new(Honest), slice: SLICE, sandbox: None },
+            };
+            let (account, salts, shelves) = (account.clone(), salts.clone(), shelves.clone());
+            let one = Operator::new(account, salts, self.deployment, task, shelves, duty);
+            daemon.add(one, data()).await.map_err(|error| error.to_string())?;
+        }
         Ok(daemon)
     }
 }
 
-fn training() -> TrainingConfig {
-    TrainingConfig { rows: 64, passes: 1, batch: 32, learning_rate: 0.01, momentum: 0.9, seed: [1; 32] }
+fn training(seed: u8) -> TrainingConfig {
+    TrainingConfig { rows: 64, passes: 1, batch: 32, learning_rate: 0.01, momentum: 0.9, seed: [seed; 32] }
 }
 
 fn params() -> Arena::TaskParams {

@@ -23,10 +23,10 @@ const TASK: u64 = 1;
 
 /// The slices that a creator has at hand, which may change.
 #[derive(Clone, Default)]
-struct Slices(Arc<Mutex<Option<EvaluationTree>>>);
+pub(crate) struct Slices(Arc<Mutex<Option<EvaluationTree>>>);
 
 impl Slices {
-    fn of(tree: EvaluationTree) -> Self {
+    pub(crate) fn of(tree: EvaluationTree) -> Self {
         Self(Arc::new(Mutex::new(Some(tree))))
     }
 }
@@ -38,10 +38,14 @@ impl SliceSource for Slices {
 }
 
 fn courier(slices: Slices, stores: &Stores, patience_blocks: u64) -> Courier<Slices> {
-    let limits = Limits { rounds: 1, ..Limits::new(1 << 20) };
+    Courier::new(route(patience_blocks), slices, stores)
+}
+
+fn route(patience_blocks: u64) -> Route {
+    // Slices may be larger than artifacts.
+    let limits = Limits { rounds: 1, ..Limits::new(1) };
     let (chain_id, arena, creator) = (1, Address::ZERO, Address::ZERO);
-    let route = Route { chain_id, arena, creator, only: BTreeSet::new(), patience_blocks, limits };
-    Courier::new(route, slices, stores)
+    Route { chain_id, arena, creator, only: BTreeSet::new(), patience_blocks, limits }
 }
 
 fn folders(folders: &[&Path]) -> Stores {
@@ -149,6 +153,23 @@ async fn new_tasks_are_found_and_slices_that_are_not_there_yet_are_looked_for_ag
 }
 
 #[tokio::test]
+async fn tasks_of_others_and_those_that_are_not_named_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = tree(13);
+    let ledger = ledger(drawn(tree.root(), &[1]));
+    let now = CLOCK.start(4, Phase::Seed);
+    let stores = folders(&[folder.path()]);
+    let courier = |route| Courier::new(route, Slices::of(tree.clone()), &stores);
+    let (creator, named) = (Address::repeat_byte(1), |task| BTreeSet::from([task]));
+    for route in [Route { creator, ..route(0) }, Route { only: named(TASK + 1), ..route(0) }] {
+        settle(&mut courier(route), at(&ledger, now)).await;
+        assert!(!sealed_in(folder.path()).exists());
+    }
+    let mut one = courier(Route { only: named(TASK), ..route(0) });
+    until(&mut one, at(&ledger, now), "it is sealed", || sealed_in(folder.path()).exists()).await;
+}
+
+#[tokio::test]
 async fn nothing_is_published_before_the_end_is_final_and_this_machine_thinks_so_too() {
     let folder = tempfile::tempdir().unwrap();
     let tree = tree(13);
@@ -166,12 +187,16 @@ async fn nothing_is_published_before_the_end_is_final_and_this_machine_thinks_so
         Sight { ledger: &ended, now: end - 1, settled: Some((&running, end - 1)), ..over },
         over,
         Sight { head: 102, ..over },
+        // What is undone is waited for anew.
+        at(&running, end),
+        Sight { head: 103, ..over },
+        Sight { head: 105, ..over },
     ] {
         settle(&mut courier, early).await;
         assert!(!published_in(folder.path(), 0).exists(), "{early:?}");
     }
     let all = || (0..EPOCHS).all(|index| published_in(folder.path(), index).exists());
-    until(&mut courier, Sight { head: 103, ..over }, "all are published", all).await;
+    until(&mut courier, Sight { head: 106, ..over }, "all are published", all).await;
     for index in 0..EPOCHS {
         let opening = fs::read(published_in(folder.path(), index)).unwrap();
         assert_eq!(

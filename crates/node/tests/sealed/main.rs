@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation is the point of a test")]
 
 mod courier;
+mod sealer;
 mod waiting;
+
+use std::collections::BTreeSet;
 
 use aiarena_chain::{
     deploy::Schedule,
@@ -12,8 +15,9 @@ use aiarena_chain::{
 use aiarena_mechanism::{ranking::RankingRule, settle::Task as Rules};
 use aiarena_ml::{Dataset, Rows};
 use aiarena_node::sealed::{
-    EvaluationKey, EvaluationTree, MAX_RECIPIENTS, MAX_SEALED_BYTES, Place, SealedError, is_due,
-    is_published, next_sealing, open, open_published, seal, split_into_slices, who_gets, who_misses,
+    EvaluationKey, EvaluationTree, MAX_RECIPIENTS, MAX_SEALED_BYTES, Place, SealedError, Slice, is_due,
+    is_published, next_sealing, open, open_published, published_name, seal, sealed_name, split_into_slices,
+    who_gets, who_misses,
 };
 use alloy::{
     primitives::{Address, B256, U256, keccak256},
@@ -85,6 +89,8 @@ fn every_slice_reaches_its_epoch_and_no_other() {
         let other = (index + 1) % EPOCHS;
         let named = tree.opening(FIRST + other, other).unwrap();
         assert!(matches!(open_published(&named, &place), Err(SealedError::OtherPlace { .. })));
+        let early = tree.opening(place.epoch + 1, index).unwrap();
+        assert!(matches!(open_published(&early, &place), Err(SealedError::OtherPlace { .. })));
         let mut renamed = named;
         renamed[16..20].copy_from_slice(&place.epoch.to_be_bytes());
         renamed[20..24].copy_from_slice(&index.to_be_bytes());
@@ -99,6 +105,8 @@ fn impossible_wishes_are_refused() {
     assert!(matches!(split_into_slices(&rows(4), 0, B256::ZERO), Err(SealedError::TooFewRows { .. })));
     assert!(matches!(seal(b"x", &[]), Err(SealedError::NoRecipient)));
     assert!(matches!(seal(b"x", &[B256::ZERO]), Err(SealedError::UnusableKey(_))));
+    let large = vec![0; MAX_SEALED_BYTES];
+    assert!(matches!(seal(&large, &[key(1).public()]), Err(SealedError::TooLarge { .. })), "nobody opens it");
     assert!(tree(5).opening(1, EPOCHS).is_err());
 }
 
@@ -107,7 +115,11 @@ fn hostile_files_are_refused() {
     let tree = tree(5);
     let (key, place) = (key(1), place(&tree, 0));
     let refused = |bytes: &[u8]| open(bytes, &key, &place).unwrap_err();
-    assert!(matches!(refused(&vec![0; MAX_SEALED_BYTES + 1]), SealedError::TooLarge { .. }));
+    let large = vec![0; MAX_SEALED_BYTES + 1];
+    assert!(matches!(refused(&large), SealedError::TooLarge { .. }));
+    assert!(matches!(open_published(&large, &place), Err(SealedError::TooLarge { .. })));
+    let empty = Slice { salt: B256::ZERO, rows: Rows::new(Vec::new(), Vec::new()).unwrap() };
+    assert!(Slice::from_bytes(&empty.to_bytes()).is_err(), "nobody has a score on it");
     assert!(matches!(refused(b""), SealedError::Broken(_)));
     let mut recipients = b"age-encryption.org/v1\n".to_vec();
     while recipients.len() < 2 << 20 {
@@ -118,6 +130,21 @@ fn hostile_files_are_refused() {
         let sealed = seal(opening, &[key.public()]).unwrap();
         assert!(matches!(refused(&sealed), SealedError::Malformed(_)));
     }
+}
+
+#[test]
+fn no_two_files_have_the_same_name() {
+    let arena = Address::repeat_byte(1);
+    let files =
+        [(1, Address::ZERO, 1, 1), (2, Address::ZERO, 1, 1), (1, arena, 1, 1), (1, Address::ZERO, 2, 1)];
+    let files = files.into_iter().chain([(1, Address::ZERO, 1, 2)]);
+    let names: BTreeSet<String> = files
+        .flat_map(|(chain, arena, task, epoch)| {
+            [sealed_name(chain, arena, task, epoch), published_name(chain, arena, task, epoch)]
+        })
+        .map(|name| name.as_str().to_owned())
+        .collect();
+    assert_eq!(names.len(), 10, "{names:?}");
 }
 
 #[test]
@@ -197,6 +224,8 @@ fn a_creator_seals_once_for_each_validator_while_it_is_of_use() {
     assert_eq!(late.keys, keys, "a key that came late");
     assert_eq!(next(&ledger, at(4, Phase::Reveal), Some(&sealed)), None, "it is of no use any more");
     assert_eq!(next(&ledger, at(5, Phase::Seed), Some(&sealed)), None, "the epoch in flight is another one");
+    let due = |epoch, phase| is_due(&task, &CLOCK, at(epoch, phase), 4);
+    assert!(due(4, Phase::Commit) && !due(4, Phase::Reveal) && !due(5, Phase::Seed) && !due(3, Phase::Seed));
 }
 
 #[test]

@@ -3,33 +3,37 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use aiarena_chain::{
     client::Account,
     deploy::Deployment,
-    ledger::{Disclosure, Entry, Ledger},
+    ledger::{Disclosure, Entry, Ledger, Phase},
 };
 use aiarena_mechanism::Score;
-use aiarena_ml::{Architecture, Model, Rows};
+use aiarena_ml::{Architecture, Dataset, Model, Rows, evaluate};
 use aiarena_node::{
     evaluator::{Evaluator, InProcess},
     judge::Verdict,
-    operator::{Duty, Honest, Operator, Shelves},
-    plan,
+    operator::{Duty, Honest, Operator, Remote, Shelves},
+    plan::{self, Action},
     salt::Salts,
-    sealed::{SealedError, await_slice, sealed_name},
+    sealed::{EvaluationKey, SealedError, await_slice, seal, sealed_name},
 };
 use aiarena_store::{ContentHash, FolderStore, Limits, Policy, Settings, Stores};
 use alloy::{
-    primitives::{Address, B256},
+    primitives::{Address, B256, U256},
     rpc::client::RpcClient,
     signers::local::PrivateKeySigner,
 };
 use tokio::net::TcpListener;
 
-use crate::{CLOCK, CONSTANTS, drawn, rows};
+use crate::{CLOCK, CONSTANTS, FIRST, drawn, rows, tree};
 
 fn read(bytes: &[u8]) -> Result<Vec<u8>, SealedError> {
     match bytes {
@@ -54,7 +58,8 @@ async fn a_store_that_hangs_does_not_hide_what_comes_late_into_another() {
         FolderStore::open(folder, 1 << 20).unwrap().put_named(&name, bytes).unwrap();
     };
     put(old.path(), b"an old one");
-    let limits = Limits::new(1 << 20);
+    // A slice may be larger than an artifact.
+    let limits = Limits::new(1);
     let wait = |secs| await_slice(&stores, &name, &limits, tokio::time::Instant::now() + secs, read);
     let missing = wait(Duration::from_secs(1)).await.unwrap_err();
     assert_eq!(missing.0.len(), 3, "{missing}");
@@ -128,7 +133,7 @@ fn assigned(signer: &PrivateKeySigner, artifacts: &[B256]) -> Ledger {
 }
 
 /// A validator with its stores in a folder.
-fn validator(signer: &PrivateKeySigner, folder: &Path) -> Operator {
+fn validator(signer: &PrivateKeySigner, folder: &Path, remote: Option<Remote>) -> Operator {
     let rpc = RpcClient::new_http("http://127.0.0.1:1".parse().unwrap());
     let deployment = Deployment {
         chain_id: 1,
@@ -139,9 +144,16 @@ fn validator(signer: &PrivateKeySigner, folder: &Path) -> Operator {
         from_block: 0,
     };
     let duty = Duty::Validator { reporter: Box::new(Honest), slice: 0, sandbox: None };
-    let shelves = Shelves { drafts: store(folder, "drafts"), public: store(folder, "public"), remote: None };
+    let shelves = Shelves { drafts: store(folder, "drafts"), public: store(folder, "public"), remote };
     let salts = Salts::new(signer, 1, Address::ZERO);
     Operator::new(Account::new(rpc, signer.clone()), salts, deployment, 1, shelves, duty)
+}
+
+/// What it reports of the only submission in its sheet; `None` if it has no sheet.
+fn reported(operator: &Operator, ledger: &Ledger) -> Option<Option<Score>> {
+    let sheet = operator.view(ledger, 0).unwrap().sheet?;
+    let [score] = sheet.scores[..] else { panic!("{sheet:?}") };
+    Some(Score::from_wire(score).unwrap())
 }
 
 fn store(folder: &Path, name: &str) -> FolderStore {
@@ -157,19 +169,19 @@ async fn one_endless_artifact_costs_no_other_its_score() {
     let artifacts: Vec<B256> =
         (1..=6).map(|size| B256::from(public.put(&vec![size; size.into()]).unwrap().0)).collect();
     let ledger = assigned(&signer, &artifacts.iter().rev().copied().collect::<Vec<_>>());
-    let mut operator = validator(&signer, folder.path());
+    let mut operator = validator(&signer, folder.path(), None);
 
     let mut sheet = |endless: usize, time: Duration| {
         let mut slow = Slow { endless: artifacts[endless], deadline: None, asked: Vec::new() };
         let begun = tokio::time::Instant::now();
         operator.score(4, &ledger, &mut slow, Some(&rows(3)), Some(begun + time)).unwrap();
-        assert!(begun.elapsed() < time + Duration::from_secs(1));
+        assert!(begun.elapsed() < time + Duration::from_secs(5));
         let scores = operator.view(&ledger, 0).unwrap().sheet.unwrap().scores.clone();
         let abstention = Score::to_wire(None);
         (slow.asked, scores.iter().filter(|score| **score == abstention).count(), scores.len())
     };
     // The second smallest: the others have their scores before it gets a second try.
-    let (asked, abstained, all) = sheet(1, Duration::from_millis(400));
+    let (asked, abstained, all) = sheet(1, Duration::from_secs(2));
     let again = [&artifacts[..], &artifacts[1..2]].concat();
     assert_eq!((asked, abstained, all), (again, 1, 6), "from small to large");
     assert_eq!(sheet(0, Duration::ZERO), (Vec::new(), 1, 6), "what was found is kept, and a sheet is owed");
@@ -213,7 +225,7 @@ async fn an_original_that_comes_late_shows_its_copies_and_nothing_is_evaluated_t
     for tries in [&[&[0_usize, 1, 2][..]][..], &[&[1], &[], &[2], &[0], &[]], &[&[2], &[0], &[1]]] {
         let folder = tempfile::tempdir().unwrap();
         let public = store(folder.path(), "public");
-        let mut operator = validator(&signer, folder.path());
+        let mut operator = validator(&signer, folder.path(), None);
         let mut evaluated = 0;
         for new in tries {
             for which in *new {
@@ -235,4 +247,61 @@ async fn an_original_that_comes_late_shows_its_copies_and_nothing_is_evaluated_t
         sheets.insert(scores);
     }
     assert_eq!(sheets.len(), 1);
+}
+
+#[tokio::test]
+async fn each_epoch_is_scored_on_its_own_slice_or_abstained_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let (signer, stop) = (PrivateKeySigner::random(), Arc::new(AtomicBool::new(false)));
+    let model = Model::init(Architecture::mlp(&[16]).unwrap(), &[1; 32]);
+    let hash = store(folder.path(), "public").put(&model.to_bytes()).unwrap();
+    // A store that everybody can write.
+    let (slices, tree) = (store(folder.path(), "slices"), tree(250));
+    let url = format!("file:{}", folder.path().join("slices").display());
+    let remote = Remote {
+        stores: Stores::open([url.as_str()], &Settings::default()).unwrap(),
+        limits: Limits::new(1 << 20),
+    };
+    let key = EvaluationKey::new(&signer, 1, Address::ZERO);
+    let mut operator =
+        validator(&signer, folder.path(), Some(remote)).with_sealed_data(key.clone(), Arc::clone(&stop));
+    let ledger = |epoch: u32| {
+        let mut ledger = assigned(&signer, &[B256::from(hash.0)]);
+        let task = ledger.tasks.get_mut(&1).unwrap();
+        task.params.evaluation_root = tree.root();
+        let flight = task.flight.as_mut().unwrap();
+        (flight.epoch, flight.seed) = (epoch, B256::from(U256::from(epoch)));
+        ledger
+    };
+    let seal = |index: u32, named: u32| {
+        let sealed = seal(&tree.opening(FIRST + index, index).unwrap(), &[key.public()]).unwrap();
+        slices.put_named(&sealed_name(1, Address::ZERO, 1, FIRST + named), &sealed).unwrap();
+    };
+    let scored = |index: u32| {
+        let rows = &tree.slices()[index as usize].rows;
+        let all: Vec<u32> = (0..u32::try_from(rows.len()).unwrap()).collect();
+        Some(Some(evaluate(&model, rows, &all).unwrap().score()))
+    };
+    assert_ne!(scored(1), scored(2));
+    let nothing = Dataset { training: rows(0), evaluation: rows(0) };
+    // Ten seconds before what is missing is given up, or one.
+    let score = async |operator: &mut Operator, index: u32, late: bool| {
+        let epoch = FIRST + index;
+        let (action, ledger) = (Action::Score { epoch }, ledger(epoch));
+        let now = CLOCK.start(epoch, Phase::Commit) + if late { 10 } else { 1 };
+        operator.fetch(&action, &ledger, now).await;
+        let done = operator.work(&action, &ledger, now, &nothing, None);
+        done.map(|()| reported(operator, &ledger))
+    };
+
+    seal(1, 1);
+    assert_eq!(score(&mut operator, 1, false).await.unwrap(), scored(1));
+    // The slice of the epoch before is at hand, and under the name of this one.
+    seal(1, 2);
+    assert_eq!(score(&mut operator, 2, true).await.unwrap(), Some(None));
+    seal(2, 2);
+    assert_eq!(score(&mut operator, 2, false).await.unwrap(), scored(2));
+    // Who is told to stop has time left when it is back.
+    stop.store(true, Ordering::Relaxed);
+    assert!(score(&mut operator, 3, false).await.is_err());
 }
