@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Phase} from "../src/interfaces/IArena.sol";
+import {Phase, TaskParams} from "../src/interfaces/IArena.sol";
 import {Anchors, IMasterChef, IStakingRewards} from "./Anchors.sol";
 import {Ours} from "./Ours.sol";
 
@@ -83,12 +83,14 @@ contract OursBench is Ours {
 
     function setUp() public override {
         super.setUp();
-        populate(defaultParams(), equalStakes(COUNT, STAKE), equalStakes(COUNT, STAKE));
-        fundTask(task, 11_000e18);
+        TaskParams memory p = defaultParams();
+        p.epochs = 60;
+        populate(p, equalStakes(COUNT, STAKE), equalStakes(COUNT, STAKE));
+        fundTask(task, 33_000e18);
     }
 
     /// @dev As in a task that has run for a while: words that an action writes were written before by somebody, and somebody
-    /// else has staked in this epoch already. The delegator's pool was not touched in it.
+    /// else has staked in this epoch already, unless it is said. The delegator's pool was not touched in it.
     function test_Participants() public {
         (address user, address other, address operator) = (stranger, makeAddr("other"), nodes[0]);
         delegators(MANY);
@@ -100,8 +102,13 @@ contract OursBench is Ours {
         delegateOurs(other, operator, STAKE);
         stakeOurs(operator, STAKE);
         playEpochs(3, 4);
-        stakeOurs(other, STAKE);
         uint256 state = vm.snapshotState();
+        record("stake, first, first of its epoch", stakeOurs(user, STAKE));
+        vm.revertToState(state);
+        record("delegate, first, first of its epoch", delegateOurs(user, operator, STAKE));
+        vm.revertToState(state);
+        stakeOurs(other, STAKE);
+        state = vm.snapshotState();
         record("stake, first", stakeOurs(user, STAKE));
         vm.revertToState(state);
         record("delegate, first", delegateOurs(user, operator, STAKE));
@@ -110,7 +117,9 @@ contract OursBench is Ours {
         claimOurs(user, operator);
         undelegateOurs(user, operator, STAKE / 4);
         unstakeOurs(operator, STAKE / 4);
-        playEpochs(7, 10);
+        playEpochs(7, 7);
+        uint256[2] memory afterOne = recordClaims("1 epoch", user, operator);
+        playEpochs(8, 10);
         withdrawOurs(user, operator);
         withdrawOurs(operator, operator);
         stakeOurs(other, STAKE);
@@ -121,15 +130,20 @@ contract OursBench is Ours {
         vm.revertToState(state);
         record("delegate, further", delegateOurs(user, operator, STAKE));
         vm.revertToState(state);
-        record("claim, operator", claimOurs(operator, operator));
-        vm.revertToState(state);
-        record("claim, delegator", claimOurs(user, operator));
-        vm.revertToState(state);
+        uint256[2] memory afterFour = recordClaims("4 epochs", user, operator);
         record("undelegate, part", undelegateOurs(user, operator, STAKE / 2));
         vm.revertToState(state);
         record("unstake, part", unstakeOurs(operator, STAKE / 2));
         warpTo(18, Phase.Submit);
         record("withdraw", withdrawOurs(operator, operator));
+        vm.revertToState(state);
+        playEpochs(11, 56);
+        uint256[2] memory afterFifty = recordClaims("50 epochs", user, operator);
+        for (uint256 i = 0; i < 2; ++i) {
+            assertApproxEqAbs(afterFifty[i], afterFour[i], 100, "no epoch is walked");
+            // The delegator's shares changed in the first of them: behind it lies a boundary, however far.
+            assertLe(afterFifty[i], afterOne[i] + 4000);
+        }
     }
 
     function test_Epoch() public {
@@ -200,6 +214,20 @@ contract OursBench is Ours {
                 delegateTo(makeAddr(name), task, nodes[i], STAKE);
             }
         }
+    }
+
+    /// @dev Of the operator and of the delegator, for all epochs since their last claims.
+    function recordClaims(string memory missed, address delegator, address operator)
+        private
+        returns (uint256[2] memory gas)
+    {
+        uint256 state = vm.snapshotState();
+        gas[0] = claimOurs(operator, operator);
+        vm.revertToState(state);
+        gas[1] = claimOurs(delegator, operator);
+        vm.revertToState(state);
+        record(string.concat("claim, operator, ", missed), gas[0]);
+        record(string.concat("claim, delegator, ", missed), gas[1]);
     }
 
     function record(string memory action, uint256 gas) private {

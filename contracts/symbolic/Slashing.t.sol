@@ -45,4 +45,32 @@ contract SlashingProofs is Symbolic {
         assume(shares < AMOUNTS);
         assert(Slashing.worth(shares, factor) >= amount);
     }
+
+    /// @dev Any part of what shares are worth is taken out.
+    function check_SharesCoverTheirWorth(uint256 shares, uint256 part, uint256 factor) external pure {
+        assume(shares < AMOUNTS);
+        assume(factor != 0);
+        assume(factor <= WAD);
+        assume(part <= Slashing.worth(shares, factor));
+        assert(Slashing.sharesOf(part, factor) <= shares);
+    }
+
+    /// @dev All that a deposit is worth is taken out again.
+    function check_RoundTrip(uint256 amount, uint256 factor) external pure {
+        assume(amount < AMOUNTS);
+        assume(factor >= 1e12);
+        assume(factor <= WAD);
+        uint256 shares = Slashing.sharesFor(amount, factor);
+        uint256 back = Slashing.worth(shares, factor);
+        assert(back <= amount);
+        assert(Slashing.sharesOf(back, factor) <= shares);
+    }
+
+    /// @dev What a withdrawal pays is deposited again.
+    function check_RoundTripTheOtherWay(uint256 amount, uint256 factor) external pure {
+        assume(amount < AMOUNTS);
+        assume(factor >= 1e12);
+        assume(factor <= WAD);
+        assert(Slashing.sharesFor(amount, factor) <= Slashing.sharesOf(amount, factor));
+    }
 }

@@ -3,6 +3,8 @@ pragma solidity ^0.8.28;
 
 import {IArena, Phase, RankingRule, Stage, TaskParams} from "../src/interfaces/IArena.sol";
 import {IVault, Role} from "../src/interfaces/IVault.sol";
+import {Consensus} from "../src/libraries/Consensus.sol";
+import {Ranking} from "../src/libraries/Ranking.sol";
 import {Rewards} from "../src/libraries/Rewards.sol";
 import {Referee} from "./base/Referee.sol";
 
@@ -414,6 +416,57 @@ contract ArenaEdgeCasesTest is Referee {
         assertEq(vault.reclaim(task), left);
     }
 
+    function test_M15_ATaskIsEndedEarly() public {
+        start(2, 2);
+        fundAs(stranger, task, 1000e18);
+        warpTo(2, Phase.Submit);
+        vm.prank(creator);
+        assertEq(arena.endTask(task), 2 + UNBONDING);
+        uint256 paid = 0;
+        for (uint256 epoch = 2; epoch <= 2 + UNBONDING; ++epoch) {
+            submitAll(epoch, descendingScores(2));
+            scoreHonestly(epoch);
+            // The first epoch was idle: 3000 over the 19 that were left of 20, and not over the 3 that are left now.
+            assertApproxEqAbs(
+                draw.nodeBudget + draw.validatorBudget, uint256(3000e18) / 19, 2, "the old rate"
+            );
+            paid += settleAndCompare();
+        }
+        warpTo(3 + UNBONDING, Phase.Seed);
+        vm.expectRevert(abi.encodeWithSelector(IArena.TaskNotRunning.selector, task, 3 + UNBONDING));
+        arena.drawSeed(task);
+
+        uint256 left = 3000e18 - paid;
+        assertEq(vault.bountyOf(task), left);
+        assertSolvent();
+        uint256 snapshot = vm.snapshotState();
+        reclaimBoth(creator, left * 2 / 3, stranger, left / 3);
+        vm.revertToState(snapshot);
+        reclaimBoth(stranger, left / 3, creator, left * 2 / 3);
+        claimed(nodes[0]);
+        claimed(nodes[1]);
+        claimed(validators[0]);
+        claimed(validators[1]);
+        assertApproxEqAbs(
+            token.balanceOf(address(vault)), 4 * STAKE, 1, "stakes are left, and less than a unit"
+        );
+    }
+
+    function reclaimBoth(address first, uint256 firsts, address second, uint256 seconds_) internal {
+        vm.prank(first);
+        assertEq(vault.reclaim(task), firsts);
+        vm.prank(second);
+        assertEq(vault.reclaim(task), seconds_);
+    }
+
+    function claimed(address operator) internal {
+        (uint256 due, uint256 before) = (earned(operator), token.balanceOf(operator));
+        assertGt(due, 0);
+        vm.prank(operator);
+        vault.claim(task, operator);
+        assertEq(token.balanceOf(operator) - before, due, "earned stays earned");
+    }
+
     /// @dev Reports end before a stake that was there can be withdrawn; a stake of one unit has nothing to lose.
     function test_M15_ASlashOfAPoolWithoutStake() public {
         uint256[] memory stakes = new uint256[](2);
@@ -464,6 +517,29 @@ contract ArenaEdgeCasesTest is Referee {
         assertApproxEqAbs(settleAndCompare(), draw.nodeBudget + draw.validatorBudget, 2);
         assertApproxEqAbs(earned(nodes[0]), draw.nodeBudget / 2, 1);
         assertSolvent();
+    }
+
+    /// @dev More than any vault can hold: as if each of 2048 nodes and the validator of all of them had all that there is. A
+    /// sum or a product beyond 256 bits reverts.
+    function test_M15_2048OfTheLargestWeights() public pure {
+        uint256 most = type(uint96).max;
+        uint64[3] memory alphas = [0, 0.5e18, 1e18];
+        for (uint256 k = 0; k < alphas.length; ++k) {
+            uint256 total = 0;
+            for (uint256 i = 0; i < 2048; ++i) {
+                total += Ranking.geometricWeight(WAD, most, alphas[k]);
+            }
+            assertEq(total / 2048, WAD * Ranking.stakePower(most, alphas[k]));
+            assertEq(Rewards.proportional(most, total, total), most);
+        }
+        // All of 2048 scores, and so few of them owed that each weighs 2048 times the stake.
+        uint256 omega = Consensus.weight(most, 2048, 1);
+        uint256 weight = 0;
+        for (uint256 i = 0; i < 2048; ++i) {
+            weight += Rewards.validatorWeight(most, omega, WAD);
+        }
+        assertEq(weight / 2048, most * most * 2048);
+        assertEq(Rewards.proportional(most, weight, weight), most);
     }
 
     // ------------------------------------------------------------------ parts

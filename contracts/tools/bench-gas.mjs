@@ -14,14 +14,18 @@ const readJson = (...parts) => JSON.parse(fs.readFileSync(at(...parts), 'utf8'))
 // Beside an action of ours stand the same one of StakingRewards, to which it is compared, and of MasterChef, for
 // information. `target` is what we want, `limit` what must hold; docs/gas.md says why the one is not always the other.
 const COMPARED = [
-  { action: 'first stake', ours: ['stake, first'], anchor: 'stake, first', target: 0.75, chef: 'deposit, first' },
+  { action: "first stake, not the epoch's first", ours: ['stake, first'], anchor: 'stake, first', target: 0.75, chef: 'deposit, first' },
+  { action: "first stake, the epoch's first", ours: ['stake, first, first of its epoch'], anchor: 'stake, first', target: 0.75, chef: 'deposit, first' },
   { action: 'further stake, reward pending', ours: ['stake, further'], anchor: 'stake, further', target: 0.9, chef: 'deposit, further' },
-  { action: 'first delegation', ours: ['delegate, first'], anchor: 'stake, first', target: 0.75, limit: 0.87, chef: 'deposit, first' },
+  { action: "first delegation, not the epoch's first", ours: ['delegate, first'], anchor: 'stake, first', target: 0.75, limit: 0.87, chef: 'deposit, first' },
+  { action: "first delegation, the epoch's first", ours: ['delegate, first, first of its epoch'], anchor: 'stake, first', target: 0.75, limit: 0.89, chef: 'deposit, first' },
   { action: 'further delegation, reward pending', ours: ['delegate, further'], anchor: 'stake, further', target: 0.9, limit: 0.98, chef: 'deposit, further' },
   { action: 'undelegation, reward pending', ours: ['undelegate, part'], anchor: 'stake, further', target: 0.9, chef: 'withdraw, part' },
   { action: 'unbond and withdraw, both calls', ours: ['unstake, part', 'withdraw'], anchor: 'withdraw, part', target: 1, limit: 1.28, chef: 'withdraw, part' },
-  { action: 'claim of an operator, epochs missed', ours: ['claim, operator'], anchor: 'getReward', target: 0.8, chef: 'harvest' },
-  { action: 'claim of a delegator, epochs missed', ours: ['claim, delegator'], anchor: 'getReward', target: 0.8, limit: 0.87, chef: 'harvest' },
+  { action: 'claim of an operator, 1 epoch missed', ours: ['claim, operator, 1 epoch'], anchor: 'getReward', target: 0.8, chef: 'harvest' },
+  { action: 'claim of an operator, 50 epochs missed', ours: ['claim, operator, 50 epochs'], anchor: 'getReward', target: 0.8, chef: 'harvest' },
+  { action: 'claim of a delegator, 1 epoch missed', ours: ['claim, delegator, 1 epoch'], anchor: 'getReward', target: 0.8, limit: 0.87, chef: 'harvest' },
+  { action: 'claim of a delegator, 50 epochs missed', ours: ['claim, delegator, 50 epochs'], anchor: 'getReward', target: 0.8, limit: 0.87, chef: 'harvest' },
 ];
 
 // An epoch has no counterpart: a number of gas limits it.

@@ -55,6 +55,61 @@ contract VaultReentrancyAttacksTest is VaultFixture {
         claimAs(node, node);
     }
 
+    // ------------------------------------------------------------------ into everything
+
+    /// @notice Every function that is no view is tried below, also one that comes later.
+    function test_attack_NoFunctionIsForgotten() public view {
+        bytes[][3] memory calls = [guarded(), unguarded(), arenas()];
+        assertComplete("Vault", calls);
+        bytes[] memory none;
+        assertComplete("Arena", [arenaCalls(), none, none]);
+        assertComplete("Emission", [emissionCalls(), none, none]);
+    }
+
+    /// @dev By selector. If one of several overloads may change state, all of them are asked for.
+    function assertComplete(string memory name, bytes[][3] memory calls) private view {
+        string memory json = vm.readFile(string.concat("out/", name, ".sol/", name, ".json"));
+        string[] memory signatures = vm.parseJsonKeys(json, ".methodIdentifiers");
+        uint256 found = 0;
+        for (uint256 i = 0; vm.keyExistsJson(json, item(i, "")); ++i) {
+            if (!same(vm.parseJsonString(json, item(i, ".type")), "function")) continue;
+            string memory mutability = vm.parseJsonString(json, item(i, ".stateMutability"));
+            if (same(mutability, "view") || same(mutability, "pure")) continue;
+            string memory changing = vm.parseJsonString(json, item(i, ".name"));
+            for (uint256 j = 0; j < signatures.length; ++j) {
+                if (!same(nameOf(signatures[j]), changing)) continue;
+                ++found;
+                assertTrue(holds(calls, bytes4(keccak256(bytes(signatures[j])))), signatures[j]);
+            }
+        }
+        assertEq(found, calls[0].length + calls[1].length + calls[2].length, name);
+    }
+
+    function item(uint256 i, string memory key) private pure returns (string memory) {
+        return string.concat(".abi[", vm.toString(i), "]", key);
+    }
+
+    function same(string memory a, string memory b) private pure returns (bool) {
+        return keccak256(bytes(a)) == keccak256(bytes(b));
+    }
+
+    /// @dev What stands before the bracket.
+    function nameOf(string memory signature) private pure returns (string memory name) {
+        bytes memory whole = bytes(signature);
+        for (uint256 i = 0; whole[i] != "("; ++i) {
+            name = string(abi.encodePacked(name, whole[i]));
+        }
+    }
+
+    function holds(bytes[][3] memory calls, bytes4 selector) private pure returns (bool) {
+        for (uint256 i = 0; i < 3; ++i) {
+            for (uint256 j = 0; j < calls[i].length; ++j) {
+                if (bytes4(calls[i][j]) == selector) return true;
+            }
+        }
+        return false;
+    }
+
     // ------------------------------------------------------------------ into the vault
 
     function test_attack_NoTransferReentersTheVault() public {
@@ -98,10 +153,7 @@ contract VaultReentrancyAttacksTest is VaultFixture {
 
     /// @notice The unguarded calls of the vault move no token. In the middle of a stake they do what they do before it.
     function test_attack_UnguardedCallsActAsBefore() public {
-        bytes[2] memory inner = [
-            abi.encodeCall(IVault.setCommission, (TASK, 0.5e18)),
-            abi.encodeCall(IVault.permit, (alice, 1, 1, 27, bytes32(0), bytes32(0)))
-        ];
+        bytes[] memory inner = unguarded();
         for (uint256 j = 0; j < inner.length; ++j) {
             uint256 snapshot = vm.snapshotState();
             vm.prank(address(hostile));
@@ -120,15 +172,7 @@ contract VaultReentrancyAttacksTest is VaultFixture {
 
     /// @notice The calls of the arena and of the emission belong to them, also in the middle of a transfer.
     function test_attack_TheTokenIsNeitherArenaNorEmission() public {
-        bytes[7] memory inner = [
-            abi.encodeCall(IVault.register, (OTHER, terms())),
-            abi.encodeCall(IVault.shorten, (TASK, 5)),
-            abi.encodeCall(IVault.openBudget, (TASK)),
-            abi.encodeCall(IVault.credit, (TASK, new Credit[](0))),
-            abi.encodeCall(IVault.closeBudget, (TASK)),
-            abi.encodeCall(IVault.slash, (TASK, node, 1)),
-            abi.encodeCall(IVault.setFee, (0, alice))
-        ];
+        bytes[] memory inner = arenas();
         for (uint256 j = 0; j < inner.length; ++j) {
             hostile.arm(address(vault), inner[j]);
             bytes4 refusal = j == 6 ? IVault.NotEmission.selector : IVault.NotArena.selector;
@@ -197,17 +241,12 @@ contract VaultReentrancyAttacksTest is VaultFixture {
     // ------------------------------------------------------------------ into the emission and the arena
 
     function test_attack_TheTokenOwnsNoEmission() public {
-        bytes[4] memory inner = [
-            abi.encodeCall(IEmission.admit, (TASK)),
-            abi.encodeCall(IEmission.dismiss, (TASK)),
-            abi.encodeCall(IEmission.setFee, (0, alice)),
-            abi.encodeCall(IEmission.draw, (TASK))
-        ];
+        bytes[] memory inner = emissionCalls();
         for (uint256 j = 0; j < inner.length; ++j) {
             hostile.arm(address(emission), inner[j]);
             stakeAs(alice, Role.Node, 50);
             assertRefused(
-                j == 3
+                j == 0
                     ? abi.encodeWithSelector(IEmission.NotVault.selector, hostile)
                     : abi.encodeWithSignature("OwnableUnauthorizedAccount(address)", hostile)
             );
@@ -340,6 +379,37 @@ contract VaultReentrancyAttacksTest is VaultFixture {
         calls[12] = abi.encodeCall(IVault.stakeFor, (self, TASK, Role.Node, 1, deadline, ""));
         calls[13] = abi.encodeCall(IVault.delegateFor, (self, TASK, node, 1, deadline, ""));
         calls[14] = abi.encodeCall(IVault.claimFor, (self, TASK, self, deadline, ""));
+    }
+
+    /// @dev What is not, and moves no token.
+    function unguarded() private view returns (bytes[] memory calls) {
+        calls = new bytes[](2);
+        calls[0] = abi.encodeCall(IVault.setCommission, (TASK, 0.5e18));
+        calls[1] = abi.encodeCall(IVault.permit, (alice, 1, 1, 27, bytes32(0), bytes32(0)));
+    }
+
+    /// @dev What belongs to the arena, and last what belongs to the emission.
+    function arenas() private view returns (bytes[] memory calls) {
+        calls = new bytes[](7);
+        calls[0] = abi.encodeCall(IVault.register, (OTHER, terms()));
+        calls[1] = abi.encodeCall(IVault.shorten, (TASK, 5));
+        calls[2] = abi.encodeCall(IVault.openBudget, (TASK));
+        calls[3] = abi.encodeCall(IVault.credit, (TASK, new Credit[](0)));
+        calls[4] = abi.encodeCall(IVault.closeBudget, (TASK));
+        calls[5] = abi.encodeCall(IVault.slash, (TASK, node, 1));
+        calls[6] = abi.encodeCall(IVault.setFee, (0, alice));
+    }
+
+    /// @dev First what belongs to the vault, then what belongs to the owner, or to whom it offers its place.
+    function emissionCalls() private view returns (bytes[] memory calls) {
+        calls = new bytes[](7);
+        calls[0] = abi.encodeCall(IEmission.draw, (TASK));
+        calls[1] = abi.encodeCall(IEmission.admit, (TASK));
+        calls[2] = abi.encodeCall(IEmission.dismiss, (TASK));
+        calls[3] = abi.encodeCall(IEmission.setFee, (0, alice));
+        calls[4] = abi.encodeWithSignature("transferOwnership(address)", alice);
+        calls[5] = abi.encodeWithSignature("acceptOwnership()");
+        calls[6] = abi.encodeWithSignature("renounceOwnership()");
     }
 
     function assertRefused(bytes memory reason) private view {

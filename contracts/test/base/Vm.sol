@@ -18,6 +18,9 @@ interface Vm {
     function load(address who, bytes32 slot) external view returns (bytes32);
     function store(address who, bytes32 slot, bytes32 value) external;
 
+    /// @notice Makes all of an account cold again, as at the start of a transaction.
+    function cool(address target) external;
+
     function warp(uint256 timestamp) external;
     function roll(uint256 number) external;
     function chainId(uint256 id) external;
@@ -59,6 +62,8 @@ interface Vm {
         external
         pure
         returns (bytes32[] memory);
+    function parseJsonKeys(string calldata json, string calldata key) external pure returns (string[] memory);
+    function keyExistsJson(string calldata json, string calldata key) external view returns (bool);
     function parseJsonString(string calldata json, string calldata key) external pure returns (string memory);
     function toString(uint256 value) external pure returns (string memory);
 

@@ -178,6 +178,26 @@ fn every_function_of_the_contracts_is_documented() {
 }
 
 #[test]
+fn every_page_of_a_contract_has_all_parts() {
+    for page in ["arena", "emission", "pools", "settlement", "token", "vault"] {
+        let text = read(&format!("docs/contracts/{page}.md")).to_lowercase();
+        for heading in ["## state", "## flow", "## invariants", "## assumptions"] {
+            assert!(
+                text.lines().any(|line| line.starts_with(heading)),
+                "docs/contracts/{page}.md has no {heading:?}"
+            );
+        }
+        // Of functions: in tables, or as a paragraph each. Who may call, and when, is a precondition as well.
+        assert!(text.contains("effect"), "docs/contracts/{page}.md tells no effects");
+        let conditions = ["precondition", "reverts", "caller:"];
+        assert!(
+            conditions.iter().any(|word| text.contains(word)),
+            "docs/contracts/{page}.md tells no preconditions"
+        );
+    }
+}
+
+#[test]
 fn a_forbidden_import_is_found() {
     let table = format!(
         "{HEADING}\n\n| room | may import | from outside |\n|---|---|---|\n| ml | mechanism | not alloy |\n\
