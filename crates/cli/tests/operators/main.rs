@@ -1,5 +1,6 @@
 //! Operators' commands through the binary, against Anvil under the chain id of Base Sepolia, as operators run them.
 
+mod clockwork;
 mod contrib;
 mod data_fee;
 mod docs;
@@ -10,4 +11,5 @@ mod journey;
 mod json;
 mod metrics;
 mod owner;
+mod slash;
 mod world;
