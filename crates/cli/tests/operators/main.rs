@@ -6,6 +6,7 @@ mod data_fee;
 mod docs;
 mod doctor;
 mod files;
+mod health;
 mod help;
 mod journey;
 mod json;
