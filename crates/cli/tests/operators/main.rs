@@ -13,4 +13,5 @@ mod json;
 mod metrics;
 mod owner;
 mod slash;
+mod terminal;
 mod world;
