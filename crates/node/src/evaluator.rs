@@ -48,10 +48,50 @@ pub trait Evaluator {
     }
 }
 
+/// What [`Evaluator::evaluate`] said of artifacts, on the same rows.
+pub(crate) type Evaluations = BTreeMap<B256, Result<Verdict, Verdict>>;
+
+/// Evaluates no artifact again of which something is known for certain.
+pub(crate) struct Remembering<'a> {
+    evaluator: &'a mut dyn Evaluator,
+    known: &'a mut Evaluations,
+}
+
+impl<'a> Remembering<'a> {
+    pub(crate) fn new(evaluator: &'a mut dyn Evaluator, known: &'a mut Evaluations) -> Self {
+        Self { evaluator, known }
+    }
+}
+
+impl Evaluator for Remembering<'_> {
+    fn evaluate(&mut self, content_hash: B256, rows: &Rows) -> Result<Verdict, Verdict> {
+        if let Some(known) = self.known.get(&content_hash) {
+            return known.clone();
+        }
+        let found = self.evaluator.evaluate(content_hash, rows);
+        if !matches!(found, Ok(Verdict::Unavailable(_)) | Err(Verdict::Unavailable(_))) {
+            self.known.insert(content_hash, found.clone());
+        }
+        found
+    }
+
+    fn alike(&mut self, later: B256, earlier: &[B256]) -> Result<Vec<bool>, String> {
+        self.evaluator.alike(later, earlier)
+    }
+
+    fn until(&mut self, deadline: Option<Instant>) {
+        self.evaluator.until(deadline);
+    }
+
+    fn batch(&self) -> usize {
+        self.evaluator.batch()
+    }
+}
+
 /// An artifact's bytes, or why there are none. What is there but too large is invalid; what cannot be had is unavailable.
-fn fetch(store: &FolderStore, content_hash: B256) -> Result<Vec<u8>, Verdict> {
+fn fetch(store: &FolderStore, content_hash: B256, largest: u64) -> Result<Vec<u8>, Verdict> {
     use aiarena_store::Error;
-    match store.get(ContentHash(content_hash.0), MAX_ARTIFACT_BYTES as u64) {
+    match store.get(ContentHash(content_hash.0), largest) {
         Ok(bytes) => Ok(bytes),
         Err(error @ Error::TooLarge { .. }) => Err(Verdict::Invalid(error.to_string())),
         Err(error) => Err(Verdict::Unavailable(error.to_string())),
@@ -62,6 +102,7 @@ fn fetch(store: &FolderStore, content_hash: B256) -> Result<Vec<u8>, Verdict> {
 #[derive(Debug)]
 pub struct InProcess<'a> {
     store: &'a FolderStore,
+    largest: u64,
     kept: BTreeMap<B256, (u64, Result<Rc<Model>, Verdict>)>,
     bytes: usize,
     uses: u64,
@@ -71,7 +112,13 @@ impl<'a> InProcess<'a> {
     /// Reads artifacts from `store`.
     #[must_use]
     pub fn new(store: &'a FolderStore) -> Self {
-        Self { store, kept: BTreeMap::new(), bytes: 0, uses: 0 }
+        Self { store, largest: MAX_ARTIFACT_BYTES as u64, kept: BTreeMap::new(), bytes: 0, uses: 0 }
+    }
+
+    /// Takes artifacts of at most so many bytes for models.
+    #[must_use]
+    pub fn up_to(self, largest: u64) -> Self {
+        Self { largest, ..self }
     }
 
     /// The parsed artifact, or why there is none. What was not used for longest makes room.
@@ -84,7 +131,7 @@ impl<'a> InProcess<'a> {
         let parse = |bytes: Vec<u8>| {
             Model::from_bytes(&bytes).map(Rc::new).map_err(|error| Verdict::Invalid(error.to_string()))
         };
-        let model = fetch(self.store, content_hash).and_then(parse);
+        let model = fetch(self.store, content_hash, self.largest).and_then(parse);
         self.bytes += size(&model);
         self.kept.insert(content_hash, (self.uses, model.clone()));
         while self.bytes > KEPT_BYTES || self.kept.len() > KEPT_ARTIFACTS {
@@ -127,13 +174,20 @@ impl Evaluator for InProcess<'_> {
 pub struct Sandboxed<'a> {
     store: &'a FolderStore,
     sandbox: Sandbox,
+    largest: u64,
 }
 
 impl<'a> Sandboxed<'a> {
     /// Reads artifacts from `store`, and never looks into them itself.
     #[must_use]
     pub fn new(store: &'a FolderStore, sandbox: Sandbox) -> Self {
-        Self { store, sandbox }
+        Self { store, sandbox, largest: MAX_ARTIFACT_BYTES as u64 }
+    }
+
+    /// Takes artifacts of at most so many bytes for models.
+    #[must_use]
+    pub fn up_to(self, largest: u64) -> Self {
+        Self { largest, ..self }
     }
 
     /// Asks, and once more if the artifact seems to be to blame: what it does to one evaluator it does to every one.
@@ -154,9 +208,9 @@ impl<'a> Sandboxed<'a> {
         let feed = |pipe: &mut dyn Write| {
             write_bytes(pipe, later)?;
             // One at a time, however many there are; nothing is no model, and so like nothing.
-            earlier
-                .iter()
-                .try_for_each(|hash| write_bytes(pipe, &fetch(self.store, *hash).unwrap_or_default()))
+            earlier.iter().try_for_each(|hash| {
+                write_bytes(pipe, &fetch(self.store, *hash, self.largest).unwrap_or_default())
+            })
         };
         match self.ask(Kind::Compare { earlier: count }, feed)? {
             Answer::Alike(alike) if alike.len() == earlier.len() => Ok(alike),
@@ -186,7 +240,7 @@ impl Evaluator for Sandboxed<'_> {
     }
 
     fn evaluate(&mut self, content_hash: B256, rows: &Rows) -> Result<Verdict, Verdict> {
-        let artifact = fetch(self.store, content_hash)?;
+        let artifact = fetch(self.store, content_hash, self.largest)?;
         let rows_bytes = rows.to_bytes();
         let feed = |pipe: &mut dyn Write| {
             write_bytes(pipe, &artifact)?;
@@ -205,7 +259,7 @@ impl Evaluator for Sandboxed<'_> {
     }
 
     fn alike(&mut self, later: B256, earlier: &[B256]) -> Result<Vec<bool>, String> {
-        let Ok(later) = fetch(self.store, later) else { return Ok(vec![false; earlier.len()]) };
+        let Ok(later) = fetch(self.store, later, self.largest) else { return Ok(vec![false; earlier.len()]) };
         let mut alike = Vec::new();
         for batch in earlier.chunks(BATCH) {
             match self.compare(&later, batch) {

@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::{
-    evaluator::{Evaluator, InProcess, Sandboxed},
+    evaluator::{Evaluations, Evaluator, InProcess, Remembering, Sandboxed},
     judge::{Judge, Verdict, drawn_rows},
     plan::{Action, Prepared, Sheet, View, assigned},
     salt::{Purpose, Salts},
@@ -137,10 +137,39 @@ pub struct Operator {
     duty: Duty,
     prepared: Option<Prepared>,
     sheet: Option<Sheet>,
-    /// What was found of an epoch's submissions, by its seed, while the sheet is not complete.
-    found: (B256, BTreeMap<Address, Verdict>),
+    found: Findings,
+    /// Most bytes of a model in this task.
+    largest_model: u64,
     /// What it needs for the task's sealed data; `None` if they are public.
     sealed: Option<SealedData>,
+}
+
+/// What a validator found of an epoch's submissions, while its sheet is not complete.
+#[derive(Default)]
+struct Findings {
+    /// The epoch's seed.
+    seed: B256,
+    evaluations: Evaluations,
+    /// By node. They hold as long as nothing else can be compared with.
+    verdicts: BTreeMap<Address, Verdict>,
+    /// The disclosures that were there to be compared with, by number.
+    compared: BTreeMap<u64, B256>,
+}
+
+impl Findings {
+    /// Forgets what does not hold any more. An artifact that came since may be the original of what seemed to be one.
+    fn renew(&mut self, seed: B256, task: &Task, store: &FolderStore) {
+        if self.seed != seed {
+            *self = Self { seed, ..Self::default() };
+        }
+        let disclosures =
+            task.disclosures.iter().map(|disclosure| (disclosure.number, disclosure.content_hash));
+        let there = disclosures.filter(|(_, hash)| store.contains(ContentHash(hash.0))).collect();
+        if self.compared != there {
+            self.compared = there;
+            self.verdicts.clear();
+        }
+    }
 }
 
 /// How a validator gets sealed evaluation data.
@@ -221,8 +250,15 @@ impl Operator {
             prepared: None,
             sheet: None,
             found: Default::default(),
+            largest_model: MAX_ARTIFACT_BYTES as u64,
             sealed: None,
         }
+    }
+
+    /// The same, of a task whose models have at most so many bytes: a larger one is scored 0, and not submitted.
+    #[must_use]
+    pub fn with_largest_model(self, largest_model: u64) -> Self {
+        Self { largest_model, ..self }
     }
 
     /// The same, of a task whose evaluation data are sealed: it registers its key, and opens slices with it.
@@ -423,12 +459,12 @@ impl Operator {
                 };
                 // The store is a folder's name, and a copy of it lets the evaluator live beside the sheet.
                 let store = self.stores.public.clone();
-                match sandbox.clone() {
-                    None => self.score(*epoch, ledger, &mut InProcess::new(&store), rows.as_ref(), due)?,
-                    Some(sandbox) => {
-                        self.score(*epoch, ledger, &mut Sandboxed::new(&store, sandbox), rows.as_ref(), due)?;
-                    }
-                }
+                let largest = self.largest_model;
+                let mut evaluator: Box<dyn Evaluator> = match sandbox.clone() {
+                    None => Box::new(InProcess::new(&store).up_to(largest)),
+                    Some(sandbox) => Box::new(Sandboxed::new(&store, sandbox).up_to(largest)),
+                };
+                self.score(*epoch, ledger, &mut *evaluator, rows.as_ref(), due)?;
                 self.complete(rows.is_some() && now < half_of_commit(&ledger.clock, *epoch))
             }
             _ => Err(impossible("work", "it is a transaction")),
@@ -440,6 +476,14 @@ impl Operator {
             return Err(impossible("train", "a validator does not"));
         };
         let artifact = trainer.train(epoch, task, time_left).map_err(OperatorError::Training)?;
+        if let Some(bytes) = artifact.as_ref().map(|artifact| artifact.len() as u64)
+            && bytes > self.largest_model
+        {
+            let most = self.largest_model;
+            return Err(OperatorError::Training(format!(
+                "the model has {bytes} bytes, and the task takes at most {most}"
+            )));
+        }
         let hash = artifact.map(|bytes| self.stores.drafts.put(&bytes)).transpose()?;
         let content_hash = hash.map(|hash| B256::from(hash.0));
         self.prepared = Some(Prepared { epoch, content_hash });
@@ -451,6 +495,8 @@ impl Operator {
     /// Small artifacts come first, since evaluation takes time in proportion to their size: so most are scored before `due`.
     /// Each gets half of the time that is left, so that no single one costs the others theirs; those for which that was not
     /// enough get what is left in the end. The rest is abstained from.
+    ///
+    /// A later try evaluates nothing again, and compares again with all earlier submissions if others can be had by then.
     ///
     /// - `rows`: all rows of the epoch; `None` if they cannot be had, and then the validator abstains from everything: it
     ///   owes a sheet all the same (M-12).
@@ -483,16 +529,15 @@ impl Operator {
         order.sort_by_cached_key(|i| std::fs::metadata(file(entries[*i])).map_or(0, |file| file.len()));
         let why =
             if rows.is_some() { "no time was left" } else { "there are no evaluation data for this epoch" };
-        if self.found.0 != flight.seed {
-            self.found = (flight.seed, BTreeMap::new());
-        }
-        let known = &mut self.found.1;
+        self.found.renew(flight.seed, task, &self.stores.public);
+        let Findings { evaluations, verdicts, .. } = &mut self.found;
         let unknown = || Verdict::Unavailable(why.to_owned());
         let mut found: Vec<(Address, Verdict)> = entries
             .iter()
-            .map(|entry| (entry.node, known.get(&entry.node).cloned().unwrap_or_else(unknown)))
+            .map(|entry| (entry.node, verdicts.get(&entry.node).cloned().unwrap_or_else(unknown)))
             .collect();
-        let mut judge = Judge::new(task, evaluator);
+        let mut remembering = Remembering::new(evaluator, evaluations);
+        let mut judge = Judge::new(task, &mut remembering);
         for share in if due.is_some() { &[2, 1][..] } else { &[1] } {
             for i in &order {
                 let (Verdict::Unavailable(_), Some(rows)) = (&found[*i].1, rows) else { continue };
@@ -513,7 +558,7 @@ impl Operator {
             debug!(validator = %self.account.address(), %node, ?verdict, epoch, "scored");
         }
         let certain = found.iter().filter(|(_, verdict)| !matches!(verdict, Verdict::Unavailable(_)));
-        known.extend(certain.cloned());
+        verdicts.extend(certain.cloned());
         let scores = reporter.report(epoch, &found).into_iter().map(Score::to_wire).collect();
         let sheet = Sheet { epoch, seed: flight.seed, scores };
         let committed = flight.commitments.get(&self.address());
@@ -529,7 +574,8 @@ impl Operator {
     /// Keeps the sheet if it is complete, or if nobody can wait for what is missing.
     fn complete(&mut self, may_wait: bool) -> Result<(), OperatorError> {
         let Some(sheet) = &self.sheet else { return Ok(()) };
-        let (of, missing) = (sheet.scores.len(), sheet.scores.len().saturating_sub(self.found.1.len()));
+        let (of, missing) =
+            (sheet.scores.len(), sheet.scores.len().saturating_sub(self.found.verdicts.len()));
         if missing == 0 || !may_wait {
             return Ok(());
         }

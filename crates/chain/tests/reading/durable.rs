@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use aiarena_chain::follow::{ArchiveError, FollowError, Follower};
-use alloy::primitives::Address;
+use alloy::{primitives::Address, providers::ext::AnvilApi};
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
 use crate::{
@@ -16,6 +16,45 @@ async fn refused(stage: &Stage, path: &Path) -> ArchiveError {
         Err(FollowError::Archive(error)) => error,
         other => panic!("{other:?}"),
     }
+}
+
+/// Nothing is handed out, nor held to be handed out, beyond a stretch; a restart in the middle goes on from there.
+#[tokio::test]
+async fn a_backlog_is_read_in_stretches() {
+    const MOST_BLOCKS: u64 = 2_000;
+    let mut stage = Stage::embedded(41).await;
+    stage.mine(300).await;
+    stage.provider.anvil_mine(Some(4_000), None).await.unwrap();
+    stage.mine(300).await;
+    stage.provider.anvil_mine(Some(3_000), None).await.unwrap();
+    let fresh = stage.fresh().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.sqlite");
+    let open = || async { Follower::open(stage.provider.clone(), stage.deployment, &path).await.unwrap() };
+    let mut follower = open().await;
+    let (mut stretches, mut events) = (0, Vec::new());
+    let mut next = stage.deployment.from_block;
+    loop {
+        let synced = follower.advance().await.unwrap();
+        let last = synced.head.unwrap().number;
+        assert!(last < next + MOST_BLOCKS, "blocks {next} to {last} in one stretch");
+        assert!(synced.records.iter().all(|record| (next..=last).contains(&record.block)));
+        next = last + 1;
+        stretches += 1;
+        events.extend(synced.records);
+        if synced.caught_up {
+            break;
+        }
+        if stretches == 3 {
+            drop(follower);
+            follower = open().await;
+        }
+    }
+    assert!(stretches >= 5, "{stretches} stretches");
+    assert_eq!(follower.head(), fresh.head());
+    assert_same(&follower, &fresh);
+    let mut again = Follower::connect(stage.provider.clone(), stage.deployment).await.unwrap();
+    assert_eq!(format!("{events:?}"), format!("{:?}", again.sync().await.unwrap().records));
 }
 
 #[tokio::test]

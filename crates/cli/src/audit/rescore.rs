@@ -73,7 +73,7 @@ pub(super) fn rescore(
     let bar = ui.map(|ui| ui.bar("evaluating again", all));
     let mut compared = 0;
     for (task, description) in &tasks {
-        let mut evaluator = InProcess::new(&with.store);
+        let mut evaluator = InProcess::new(&with.store).up_to(description.largest_model);
         let mut judge = Judge::new(task, &mut evaluator);
         for flight in flights(task) {
             let rows = match description.evaluation {
@@ -172,6 +172,10 @@ fn description(with: &Rescore, task: &Task, findings: &mut Findings) -> Option<T
         findings.push(Kind::Data, "M-16", place, message);
         return None;
     };
+    if let Err(error) = description.check() {
+        findings.push(Kind::Data, "M-16", place, format!("it cannot be evaluated again: {error}"));
+        return None;
+    }
     if !description.evaluation.is_public() {
         // Its slices are checked one by one, and whoever only evaluates needs no training rows.
         return Some(description);

@@ -17,7 +17,7 @@ use aiarena_chain::{
 };
 use aiarena_ml::{Architecture, Dataset, EMBEDDED_DIGEST, MAX_ARTIFACT_BYTES, Rows, TrainingConfig};
 use aiarena_node::{
-    daemon::{Courier, Daemon, Pace, Route, Sealer, count_in},
+    daemon::{Courier, Daemon, Pace, Route, Sealer},
     operator::{Duty, Honest, Operator, Remote, Shelves, Trainer},
     salt::Salts,
     sandbox::{self, Sandbox},
@@ -57,7 +57,7 @@ pub(super) async fn daemon(
     stop: Arc<AtomicBool>,
     reloaded: bool,
 ) -> Result<(Daemon, Held)> {
-    let Base { signer, deployment, folder, account, follower, pace, held } =
+    let Base { signer, deployment, folder, account, follower, pace, decimals, held } =
         Base::open(config, reloaded).await?;
     let me = signer.address();
     let shelves = shelves(config, &folder)?;
@@ -86,7 +86,8 @@ pub(super) async fn daemon(
             },
         };
         let salts = Salts::new(&signer, deployment.chain_id, deployment.arena);
-        let mut operator = Operator::new(account.clone(), salts, deployment, number, shelves.clone(), duty);
+        let mut operator = Operator::new(account.clone(), salts, deployment, number, shelves.clone(), duty)
+            .with_largest_model(description.largest_model);
         if role == Role::Validator && !description.evaluation.is_public() {
             let key = EvaluationKey::new(&signer, deployment.chain_id, deployment.arena);
             operator = operator.with_sealed_data(key, Arc::clone(&stop));
@@ -98,7 +99,7 @@ pub(super) async fn daemon(
         !operators.is_empty(),
         "{me} takes part in no task: stake in one with `aiarena stake`, or name tasks in [operator] of the configuration"
     );
-    let mut daemon = Daemon::new(follower, account, pace);
+    let mut daemon = Daemon::new(follower, account, pace, decimals);
     for (operator, data) in operators {
         daemon.add(operator, data).await?;
     }
@@ -114,6 +115,8 @@ struct Base {
     account: Account,
     follower: Follower,
     pace: Pace,
+    /// Those of the token.
+    decimals: u8,
     /// Its name among this machine's daemons.
     held: Held,
 }
@@ -148,13 +151,13 @@ impl Base {
             tokio::time::sleep(RETRY).await;
         }
         let follower = read(&endpoints, deployment, &folder.join("chain.db")).await?;
-        count_in(decimals(&endpoints, deployment.token).await?);
+        let decimals = decimals(&endpoints, deployment.token).await?;
         let pace = Pace {
             poll: config.operator.poll,
             confirmations: config.network.confirmations.max(MAX_REORG),
             turn_secs: config.operator.turn_secs,
         };
-        Ok(Self { signer, deployment, folder, account, follower, pace, held })
+        Ok(Self { signer, deployment, folder, account, follower, pace, decimals, held })
     }
 }
 
@@ -264,9 +267,7 @@ pub(super) async fn describe(task: &Task, shelves: &Shelves) -> Result<TaskDescr
         )
     })?;
     let bytes = shelves.public.get(hash, ARTIFACT)?;
-    serde_json::from_slice(&bytes).with_context(|| {
-        format!("the description of task {} is not one that this version understands", task.number)
-    })
+    TaskDescription::read(&bytes, task.number)
 }
 
 /// The data that the description names: those that come with this program, or a folder's. Of a sealed task the training rows.
@@ -338,6 +339,7 @@ pub(super) async fn sealer(config: &Config) -> Result<Sealer<OwnSlices>> {
         let task = task.with_context(|| format!("there is no task {number} in this arena"))?;
         ensure!(task.creator == me, "task {number} was created by {}, not by {me}", task.creator);
     }
+    let decimals = decimals(&endpoints, deployment.token).await?;
     let route = Route {
         chain_id: deployment.chain_id,
         arena: deployment.arena,
@@ -348,7 +350,7 @@ pub(super) async fn sealer(config: &Config) -> Result<Sealer<OwnSlices>> {
     };
     info!(creator = %me, "sealing the slices of its tasks, also of those that are created later");
     let source = OwnSlices { config: config.clone(), deployment, me, signer, shelves };
-    Ok(Sealer::new(follower, Courier::new(route, source, &stores), config.operator.poll))
+    Ok(Sealer::new(follower, Courier::new(route, source, &stores), config.operator.poll, decimals))
 }
 
 fn trainer(

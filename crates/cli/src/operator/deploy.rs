@@ -11,11 +11,14 @@ use aiarena_chain::{
 use alloy::{
     eips::BlockId,
     network::TransactionBuilder,
-    primitives::{Address, U256, keccak256},
+    primitives::{Address, Bytes, U256, hex, keccak256},
     providers::{DynProvider, Provider},
-    rpc::types::TransactionRequest,
+    rpc::types::{
+        TransactionRequest,
+        state::{AccountOverride, StateOverride},
+    },
     signers::local::PrivateKeySigner,
-    sol_types::SolCall,
+    sol_types::{SolCall, SolValue},
 };
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -168,8 +171,20 @@ pub(super) async fn run(args: DeployArgs) -> Result<bool> {
     carry_out(&config, &provider, plan, unfinished, &args).await
 }
 
-/// Asks an existing token for all that the vault asks of one, without a transaction. What a transfer really moves, no call
-/// without effect can tell: the vault compares it at each deposit.
+/// Runs at the account of a holder: asks the balance of a receiver, transfers, and asks again. The call data are those of the
+/// transfer and of the question, 68 and 36 bytes, and the token as a word; the answer is both balances.
+const MOVE: &[u8] = &hex!(
+    "365f5f37"                               // the call data into memory
+    "602061010060246044606835" "5afa50"      // the balance before, at 0x100
+    "60206101406044" "5f5f" "606835" "5af150" // the transfer
+    "602061012060246044606835" "5afa50"      // the balance after, at 0x120
+    "6040610100f3"
+);
+
+/// What is transferred to see what arrives, in base units, if there is as much.
+const SAMPLE: u64 = 1_000_000;
+
+/// Asks an existing token for all that the vault asks of one, without a transaction.
 async fn try_token(provider: &DynProvider, address: Address, me: Address, vault: Address) -> Result<()> {
     let token = ArenaToken::new(address, provider);
     let refuses = |what: &str| format!("the token {address} is no ERC-20 that a vault can hold: {what}");
@@ -194,7 +209,46 @@ async fn try_token(provider: &DynProvider, address: Address, me: Address, vault:
     let transfer = ArenaToken::transferCall { to: vault, value: U256::ONE };
     accepts(provider, me, address, transfer.abi_encode())
         .await
-        .with_context(|| refuses("it cannot be transferred"))
+        .with_context(|| refuses("it cannot be transferred"))?;
+
+    let amount = balance.min(U256::from(SAMPLE));
+    match arrives(provider, address, (me, vault), amount).await {
+        Ok(moved) => ensure!(
+            moved == amount,
+            Refusal(refuses(&format!(
+                "of {amount} base units {moved} arrive; a fee on transfers is not supported"
+            )))
+        ),
+        Err(error) => {
+            eprintln!(
+                "warning: the endpoint does not tell what a transfer of the token {address} moves: {error}"
+            );
+        }
+    }
+    eprintln!(
+        "note: balances of the token {address} must change by transfers alone; the last who leave a vault of one that takes \
+         balances away find nothing"
+    );
+    Ok(())
+}
+
+/// How much of an amount arrives that one account transfers to another. The endpoint plays it, as if the holder were a contract.
+async fn arrives(
+    provider: &DynProvider,
+    token: Address,
+    (from, to): (Address, Address),
+    amount: U256,
+) -> Result<U256> {
+    let transfer = ArenaToken::transferCall { to, value: amount }.abi_encode();
+    let question = ArenaToken::balanceOfCall { account: to }.abi_encode();
+    let input = [transfer, question, token.into_word().to_vec()].concat();
+    let request = TransactionRequest::default().with_to(from).with_input(input);
+    let code = AccountOverride { code: Some(Bytes::from_static(MOVE)), ..AccountOverride::default() };
+    let overrides = StateOverride::from_iter([(from, code)]);
+    let answer = provider.call(request).overrides(overrides).await?;
+    let (before, after) =
+        <(U256, U256)>::abi_decode(&answer).context("it answers what is no pair of balances")?;
+    Ok(after.saturating_sub(before))
 }
 
 /// Whether a call would succeed as the vault demands it: the answer is nothing at all, or `true`.

@@ -1,9 +1,14 @@
 //! What a command about an arena works with: the chain, the contracts, the token, and who asks.
 
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
 use aiarena_chain::{
     bindings::{ArenaToken, Vault},
     deploy::Deployment,
-    follow::{Follower, contract_error},
+    follow::{FollowError, Follower, contract_error},
 };
 use alloy::{
     primitives::{Address, U256},
@@ -16,6 +21,9 @@ use crate::{
     amount::{self, MOST_DECIMALS},
     config::Config,
 };
+
+/// How often a reading that takes long says how far it is.
+const PROGRESS: Duration = Duration::from_secs(3);
 
 /// The token, as far as amounts are read and shown in it.
 #[derive(Debug, Clone)]
@@ -80,12 +88,41 @@ impl Session {
         Ok(Self { config, provider, deployment, token, me })
     }
 
-    /// The arena's state, read from its events.
+    /// The arena's state, read from its events. They are kept in the data folder, so that the next command reads only what is
+    /// new; where that cannot be, all is read.
     pub(super) async fn follow(&self) -> Result<Follower> {
-        let mut follower = Follower::connect(self.provider.clone(), self.deployment).await.context(
-            "the contracts of the address book do not answer as an arena: `aiarena doctor` says more",
-        )?;
-        follower.sync().await.context("cannot read the arena's history")?;
+        let Deployment { chain_id, arena, .. } = self.deployment;
+        let archive = self.config.data_dir.join(format!("history-{chain_id}-{arena}.db"));
+        let read = match std::fs::create_dir_all(&self.config.data_dir) {
+            Ok(()) => self.read(Some(&archive)).await,
+            Err(_) => self.read(None).await,
+        };
+        match read {
+            Err(FollowError::Archive(error)) => {
+                if !error.is_retryable() {
+                    eprintln!("warning: {error}");
+                }
+                self.read(None).await
+            }
+            read => read,
+        }
+        .context("cannot read the arena's history: `aiarena doctor` says more")
+    }
+
+    /// Reads stretch by stretch, and says how far it is if that takes long.
+    async fn read(&self, archive: Option<&Path>) -> Result<Follower, FollowError> {
+        let mut follower = match archive {
+            Some(file) => Follower::open(self.provider.clone(), self.deployment, file).await?,
+            None => Follower::connect(self.provider.clone(), self.deployment).await?,
+        };
+        let mut told = Instant::now();
+        while !follower.advance().await?.caught_up {
+            if told.elapsed() >= PROGRESS {
+                let block = follower.head().map_or(0, |head| head.number);
+                eprintln!("reading the arena's history: at block {block}");
+                told = Instant::now();
+            }
+        }
         Ok(follower)
     }
 

@@ -31,8 +31,6 @@ struct File {
     delegation_weight: String,
     equal_share: String,
     ranking: Ranking,
-    #[serde(default)]
-    loss_cap: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -56,6 +54,7 @@ pub(super) fn read(path: &Path, token: &Token) -> Result<NewTask> {
     let folder = folder_of(path);
     let description: TaskDescription = read_json(&folder.join(&file.description))?;
     let of_file = || path.display().to_string();
+    description.check().with_context(|| file.description.display().to_string())?;
     let sealed = match description.evaluation {
         EvaluationKind::PublicRows => None,
         EvaluationKind::SealedSlices => Some(sealed_rows(&file, folder, &description).with_context(of_file)?),
@@ -119,7 +118,6 @@ fn build(file: &File, root: B256, description: &TaskDescription, token: &Token) 
     };
     let tolerance = amount::parse(&file.tolerance, 9).context("tolerance")?;
     ensure!(tolerance <= alloy::primitives::U256::from(1_000_000_000), "tolerance is more than 1");
-    let loss_cap = file.loss_cap.as_deref().map(|cap| ratio("loss_cap", cap)).transpose()?;
     Ok(Arena::TaskParams {
         metadata: description.digest()?,
         evaluationRoot: root,
@@ -128,7 +126,7 @@ fn build(file: &File, root: B256, description: &TaskDescription, token: &Token) 
         redundancy: file.redundancy,
         freshData: file.fresh_data,
         rule,
-        metric: u8::from(loss_cap.is_some()),
+        metric: 0,
         maxSubmissions: file.max_submissions,
         rankCutoff: cutoff,
         epsilonWad: ratio("delegation_weight", &file.delegation_weight)?,
@@ -138,7 +136,7 @@ fn build(file: &File, root: B256, description: &TaskDescription, token: &Token) 
         epochs: file.epochs,
         qWad: q,
         alphaWad: alpha,
-        lossCapWad: loss_cap.unwrap_or(0),
+        lossCapWad: 0,
     })
 }
 
@@ -182,8 +180,6 @@ tolerance = "0.001"
 delegation_weight = "1"
 # Share that nodes and validators each get whatever their stake, 0 to 0.5.
 equal_share = "0.25"
-# For a metric where less is better: the loss that counts as the worst.
-# loss_cap = "5"
 
 # What a rank earns.
 [ranking]

@@ -196,4 +196,17 @@ fn check_health(node: &Daemon, validator: &Daemon) {
         assert!(metrics.contains(name), "{name} is not in\n{metrics}");
     }
     assert!(metrics.contains("aiarena_deadlines_missed{task=\"1\"} 0"), "{metrics}");
+    // The first epoch is settled: its deadlines were met, and the operator was paid.
+    for daemon in [node, validator] {
+        let metrics = daemon.get("/metrics");
+        assert!(value(&metrics, "aiarena_deadlines_met{task=\"1\"}") >= 1.0, "{metrics}");
+        assert!(value(&metrics, "aiarena_rewards_tokens{task=\"1\"}") > 0.0, "{metrics}");
+        assert!(value(&metrics, "aiarena_claimable_tokens{task=\"1\"}") > 0.0, "{metrics}");
+    }
+}
+
+/// What a metric is; -1 if it is not shown.
+fn value(metrics: &str, name: &str) -> f64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|rest| rest.trim().parse().ok()).unwrap_or(-1.0)
 }

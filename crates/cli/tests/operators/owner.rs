@@ -120,9 +120,9 @@ fn a_deployment_with_what_is_no_token_is_refused() {
         anvil.ask("anvil_setCode", serde_json::json!([token, code]));
         owner.refuses(&deploy, exit, reason);
     }
-    // One that returns nothing is one.
+    // One that says yes and moves nothing is none.
     anvil.ask("anvil_setCode", serde_json::json!([token, answers("a9059cbb", "5b00")]));
-    owner.ok(&deploy);
+    owner.refuses(&deploy, 1, "of 1 base units 0 arrive");
 }
 
 #[test]

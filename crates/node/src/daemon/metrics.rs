@@ -1,23 +1,12 @@
 //! What an operator's dashboard shows.
 
-use std::{
-    sync::atomic::{AtomicU8, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 use aiarena_chain::ledger::{Flight, Ledger, Role, Task};
 use alloy::primitives::{Address, U256};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::settlement::assigned;
-
-/// Decimals of the token in which amounts are shown; one for the process, as the recorder of metrics is.
-static DECIMALS: AtomicU8 = AtomicU8::new(18);
-
-/// Shows amounts in a token of so many decimals from now on.
-pub fn count_in(decimals: u8) {
-    DECIMALS.store(decimals, Ordering::Relaxed);
-}
 
 /// Says what each number means.
 pub(super) fn describe() {
@@ -81,8 +70,11 @@ pub(super) fn queues(unresolved: u64, working: usize) {
 }
 
 /// What follows from the chain: it is right after a restart, too.
+///
+/// - `decimals`: those of the token.
 #[expect(clippy::cast_precision_loss, reason = "for a dashboard")]
-pub(super) fn looked(ledger: &Ledger, me: Address, head: u64, now: u64) {
+pub(super) fn looked(ledger: &Ledger, me: Address, decimals: u8, head: u64, now: u64) {
+    let tokens = |amount| tokens(amount, decimals);
     gauge!("aiarena_head_block").set(head as f64);
     gauge!("aiarena_chain_time_seconds").set(now as f64);
     for task in ledger.tasks.values() {
@@ -122,22 +114,88 @@ fn deadlines(task: &Task, role: Role, me: Address) -> (u64, u64) {
 }
 
 /// Whole tokens, for a dashboard.
-fn tokens(amount: U256) -> f64 {
-    f64::from(amount) / 10_f64.powi(DECIMALS.load(Ordering::Relaxed).into())
+fn tokens(amount: U256, decimals: u8) -> f64 {
+    f64::from(amount) / 10_f64.powi(decimals.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Of a validator and a node: an epoch in which each did what it owed, one in which neither did, and one of too little stake.
+    #[test]
+    fn deadlines_are_met_missed_or_not_owed() {
+        use aiarena_chain::ledger::{Entry, Outcome, Pool, Reveal, TaskParams};
+        use aiarena_mechanism::{ranking::RankingRule, settle::Task as Rules};
+        use alloy::primitives::B256;
+
+        let rules = Rules {
+            rule: RankingRule::StakeIntegral { phi_wad: U256::ZERO },
+            gamma_wad: U256::ZERO,
+            epsilon_wad: U256::ZERO,
+            tolerance: 0,
+            redundancy: 15,
+        };
+        let params = TaskParams {
+            metadata: B256::ZERO,
+            evaluation_root: B256::ZERO,
+            epochs: 9,
+            min_node_stake: U256::from(10),
+            min_validator_stake: U256::from(10),
+            max_submissions: 8,
+            fresh_data: true,
+            rules,
+        };
+        let (node, validator, other) =
+            (Address::repeat_byte(1), Address::repeat_byte(2), Address::repeat_byte(3));
+        let mut task = Task::new(1, Address::ZERO, (1, 9), params);
+        for (operator, role) in [(node, Role::Node), (validator, Role::Validator), (other, Role::Node)] {
+            let mut pool = Pool::new(role);
+            pool.stakes.set(1, (U256::from(100), U256::ZERO));
+            pool.stakes.set(3, (U256::from(if operator == other { 100 } else { 9 }), U256::ZERO));
+            task.pools.insert(operator, pool);
+        }
+        for (epoch, did) in [(1, true), (2, false), (3, false)] {
+            let entry = |node, number| Entry {
+                node,
+                number,
+                content_hash: B256::ZERO,
+                uri: String::new(),
+                withdrawn_in: None,
+                consensus: None,
+                duplicate: false,
+                queued: false,
+            };
+            let mut entries = vec![entry(other, 1)];
+            entries.extend(did.then(|| entry(node, 2)));
+            let listed = (0..u32::try_from(entries.len()).unwrap()).collect();
+            let reveal = Reveal { scores: Vec::new(), salt: B256::ZERO };
+            let reveals = did.then_some((validator, reveal)).into_iter().collect();
+            task.settled.push(Flight {
+                epoch,
+                seed: B256::ZERO,
+                entries,
+                listed,
+                validator_stake: U256::from(100),
+                budgets: Default::default(),
+                budget_parts: Default::default(),
+                commitments: Default::default(),
+                revealers: Vec::new(),
+                reveals,
+                outcome: Outcome::default(),
+            });
+        }
+        assert_eq!(deadlines(&task, Role::Node, node), (1, 1));
+        assert_eq!(deadlines(&task, Role::Validator, validator), (1, 1));
+        assert_eq!(deadlines(&task, Role::Node, other), (3, 0));
+    }
+
     #[test]
     fn amounts_are_in_the_tokens_decimals() {
         for (decimals, base_units, expected) in
             [(18, 1_500_000_000_000_000_000_u64, 1.5), (6, 1_500_000, 1.5), (0, 7, 7.0), (36, 0, 0.0)]
         {
-            count_in(decimals);
-            assert_eq!(tokens(U256::from(base_units)), expected);
+            assert_eq!(tokens(U256::from(base_units), decimals), expected);
         }
-        count_in(18);
     }
 }

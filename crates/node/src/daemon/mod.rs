@@ -29,7 +29,6 @@ use tracing::{debug, error, info, warn};
 use self::turns::Turns;
 pub use self::{
     courier::{Courier, Route, Sight, SliceSource},
-    metrics::count_in,
     sealer::Sealer,
 };
 use crate::{
@@ -137,6 +136,8 @@ pub struct Daemon {
     rests: BTreeMap<u64, Instant>,
     turns: Turns,
     pace: Pace,
+    /// Those of the token.
+    decimals: u8,
     health: Arc<Health>,
 }
 
@@ -148,12 +149,14 @@ impl std::fmt::Debug for Daemon {
 
 impl Daemon {
     /// A daemon over an account and the state that `follower` has read.
+    ///
+    /// - `decimals`: those of the token, in which metrics show amounts.
     #[must_use]
-    pub fn new(follower: Follower, account: Account, pace: Pace) -> Self {
+    pub fn new(follower: Follower, account: Account, pace: Pace, decimals: u8) -> Self {
         metrics::describe();
         let turns = Turns::new(account.address(), pace.turn_secs);
         let (seats, rests) = (BTreeMap::new(), BTreeMap::new());
-        Self { follower, account, seats, rests, turns, pace, health: Arc::default() }
+        Self { follower, account, seats, rests, turns, pace, decimals, health: Arc::default() }
     }
 
     /// Adds an operator, with the data on which it scores.
@@ -281,7 +284,8 @@ impl Worker for Daemon {
             None => 0,
         };
         let working = self.seats.values().filter(|(seat, _)| matches!(seat, Seat::Working(_))).count();
-        metrics::looked(self.follower.ledger(), self.account.address(), head, self.follower.now());
+        let (ledger, me) = (self.follower.ledger(), self.account.address());
+        metrics::looked(ledger, me, self.decimals, head, self.follower.now());
         metrics::queues(unresolved, working);
         Ok(())
     }

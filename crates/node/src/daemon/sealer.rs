@@ -16,6 +16,8 @@ pub struct Sealer<S> {
     follower: Follower,
     courier: Courier<S>,
     poll: std::time::Duration,
+    /// Those of the token.
+    decimals: u8,
     health: Arc<Health>,
 }
 
@@ -23,10 +25,11 @@ impl<S: SliceSource> Sealer<S> {
     /// A daemon over the state that `follower` has read.
     ///
     /// - `poll`: time between two looks at the chain.
+    /// - `decimals`: those of the token, in which metrics show amounts.
     #[must_use]
-    pub fn new(follower: Follower, courier: Courier<S>, poll: std::time::Duration) -> Self {
+    pub fn new(follower: Follower, courier: Courier<S>, poll: std::time::Duration, decimals: u8) -> Self {
         metrics::describe();
-        Self { follower, courier, poll, health: Arc::default() }
+        Self { follower, courier, poll, decimals, health: Arc::default() }
     }
 
     /// How it is, also while it runs.
@@ -54,7 +57,8 @@ impl<S: SliceSource> Worker for Sealer<S> {
         self.follower.sync().await?;
         let head = self.follower.head().map_or(0, |head| head.number);
         self.health.head.store(head, Ordering::Relaxed);
-        metrics::looked(self.follower.ledger(), self.courier.creator(), head, self.follower.now());
+        let (ledger, creator) = (self.follower.ledger(), self.courier.creator());
+        metrics::looked(ledger, creator, self.decimals, head, self.follower.now());
         Ok(())
     }
 

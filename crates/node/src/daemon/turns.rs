@@ -58,3 +58,85 @@ fn digest(task: u64, action: &str, validator: Address) -> B256 {
     hasher.update(validator);
     hasher.finalize()
 }
+
+#[cfg(test)]
+mod tests {
+    use aiarena_chain::ledger::{Pool, TaskParams};
+    use aiarena_mechanism::{ranking::RankingRule, settle::Task as Rules};
+    use alloy::primitives::U256;
+
+    use super::*;
+
+    const TURN: u64 = 12;
+
+    /// A task with five validators, of whom the last has left, and a node.
+    fn task() -> (Task, Vec<Address>) {
+        let rules = Rules {
+            rule: RankingRule::StakeIntegral { phi_wad: U256::ZERO },
+            gamma_wad: U256::ZERO,
+            epsilon_wad: U256::ZERO,
+            tolerance: 0,
+            redundancy: 1,
+        };
+        let params = TaskParams {
+            metadata: B256::ZERO,
+            evaluation_root: B256::ZERO,
+            epochs: 1,
+            min_node_stake: U256::ONE,
+            min_validator_stake: U256::ONE,
+            max_submissions: 8,
+            fresh_data: true,
+            rules,
+        };
+        let mut task = Task::new(1, Address::ZERO, (1, 1), params);
+        let all: Vec<Address> = (1..=6).map(Address::repeat_byte).collect();
+        for (i, operator) in all.iter().enumerate() {
+            let mut pool = Pool::new(if i == 5 { Role::Node } else { Role::Validator });
+            pool.stakes.set(1, (U256::from(if i == 4 { 0 } else { 100 }), U256::ZERO));
+            task.pools.insert(*operator, pool);
+        }
+        (task, all[..4].to_vec())
+    }
+
+    #[test]
+    fn one_after_the_other_and_nobody_waits_for_who_left() {
+        let (task, validators) = task();
+        let mut turns: Vec<Turns> = validators.iter().map(|me| Turns::new(*me, TURN)).collect();
+        let mut may = |action: &Action, now: u64| -> usize {
+            turns.iter_mut().filter_map(|turns| turns.is_mine(&task, action, now).then_some(())).count()
+        };
+        for action in [Action::DrawSeed, Action::Weigh { from: 0, count: 9 }] {
+            for turn in 0..5 {
+                let at_its_begin = usize::try_from(turn).unwrap() + 1;
+                assert_eq!(may(&action, 1_000 + turn * TURN), at_its_begin.min(4), "{action:?}, turn {turn}");
+                assert_eq!(may(&action, 1_000 + turn * TURN + TURN - 1), at_its_begin.min(4), "{action:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_action_has_an_order_of_its_own() {
+        let (task, validators) = task();
+        let first = |count: u32| {
+            let action = Action::Weigh { from: 0, count };
+            validators.iter().position(|me| place(&task, &action, *me) == 0).unwrap()
+        };
+        let mut firsts: Vec<usize> = (0..64).map(first).collect();
+        firsts.sort_unstable();
+        firsts.dedup();
+        assert_eq!(firsts, [0, 1, 2, 3], "everybody is the first at some time");
+    }
+
+    #[test]
+    fn what_was_seen_is_forgotten_in_time() {
+        let (task, validators) = task();
+        let action = Action::DrawSeed;
+        let last = validators.iter().find(|me| place(&task, &action, **me) == 3).unwrap();
+        let mut turns = Turns::new(*last, TURN);
+        assert!(!turns.is_mine(&task, &action, 1_000));
+        turns.forget(1_000 + MEMORY - 1);
+        assert!(turns.is_mine(&task, &action, 1_000 + 3 * TURN));
+        turns.forget(1_000 + MEMORY);
+        assert!(!turns.is_mine(&task, &action, 1_000 + MEMORY), "its turn is counted anew");
+    }
+}

@@ -226,7 +226,7 @@ impl World {
         let salts = Salts::new(&key(operator), self.deployment.chain_id, self.deployment.arena);
         let one = Operator::new(account.clone(), salts, self.deployment, TASK, shelves, duty);
         let pace = Pace { poll: Duration::from_secs(10), confirmations: 64, turn_secs: 30 };
-        let mut daemon = Daemon::new(follower, account, pace);
+        let mut daemon = Daemon::new(follower, account, pace, 18);
         daemon.add(one, data()).await.map_err(|error| error.to_string())?;
         Ok(daemon)
     }

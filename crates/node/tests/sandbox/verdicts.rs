@@ -17,6 +17,7 @@ use crate::{SMALL, Test};
 
 pub(crate) const TESTS: &[Test] = &[
     ("both_evaluators_give_the_same_verdicts", both_evaluators_give_the_same_verdicts),
+    ("a_model_larger_than_the_task_takes_is_none", a_model_larger_than_the_task_takes_is_none),
     ("the_largest_models_are_far_from_the_limits", the_largest_models_are_far_from_the_limits),
     ("an_evaluator_that_lies_is_not_believed", an_evaluator_that_lies_is_not_believed),
     ("who_is_to_blame_decides_the_verdict", who_is_to_blame_decides_the_verdict),
@@ -121,6 +122,26 @@ fn both_evaluators_give_the_same_verdicts() {
         })
         .collect();
     assert_eq!(kinds, "vvcccvvviiiiiicuu", "{here:?}");
+}
+
+/// A task may take smaller models only. A byte too much is one, wherever it is evaluated, and it is nobody's original.
+fn a_model_larger_than_the_task_takes_is_none() {
+    let (_folder, store) = store();
+    let model = Model::init(Architecture::linear(), &[1; 32]);
+    let bytes = model.to_bytes();
+    let hash = B256::from(store.put(&bytes).unwrap().0);
+    let (size, rows) = (bytes.len() as u64, rows(3));
+    for (largest, taken) in [(size, true), (size - 1, false)] {
+        let sandboxed = Sandboxed::new(&store, Sandbox::new(Limits::default())).up_to(largest);
+        let evaluators: [Box<dyn Evaluator>; 2] =
+            [Box::new(InProcess::new(&store).up_to(largest)), Box::new(sandboxed)];
+        for mut evaluator in evaluators {
+            let found = evaluator.evaluate(hash, &rows);
+            assert_eq!(matches!(found, Ok(Verdict::Valid(_))), taken, "{largest}: {found:?}");
+            assert_eq!(matches!(found, Err(Verdict::Invalid(_))), !taken, "{largest}: {found:?}");
+            assert_eq!(evaluator.alike(hash, &[hash]), Ok(vec![taken]), "{largest}");
+        }
+    }
 }
 
 fn the_largest_models_are_far_from_the_limits() {

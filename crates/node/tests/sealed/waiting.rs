@@ -1,6 +1,10 @@
 //! Validators that wait for slices and score them in time.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use aiarena_chain::{
     client::Account,
@@ -8,15 +12,16 @@ use aiarena_chain::{
     ledger::{Disclosure, Entry, Ledger},
 };
 use aiarena_mechanism::Score;
-use aiarena_ml::Rows;
+use aiarena_ml::{Architecture, Model, Rows};
 use aiarena_node::{
-    evaluator::Evaluator,
+    evaluator::{Evaluator, InProcess},
     judge::Verdict,
     operator::{Duty, Honest, Operator, Shelves},
+    plan,
     salt::Salts,
     sealed::{SealedError, await_slice, sealed_name},
 };
-use aiarena_store::{FolderStore, Limits, Policy, Settings, Stores};
+use aiarena_store::{ContentHash, FolderStore, Limits, Policy, Settings, Stores};
 use alloy::{
     primitives::{Address, B256},
     rpc::client::RpcClient,
@@ -91,17 +96,14 @@ impl Evaluator for Slow {
     }
 }
 
-/// A ledger in which the signer has to score these artifacts, which are of growing size in `store` and in another order
-/// on the list.
-fn assigned(signer: &PrivateKeySigner, store: &FolderStore, count: u8) -> (Ledger, Vec<B256>) {
+/// A ledger in which the signer has to score these artifacts, by their numbers.
+fn assigned(signer: &PrivateKeySigner, artifacts: &[B256]) -> Ledger {
     let mut task = drawn(B256::ZERO, &[1]);
     let pool = task.pools.remove(&Address::repeat_byte(1)).unwrap();
     task.pools.insert(signer.address(), pool);
-    let artifacts: Vec<B256> =
-        (1..=count).map(|size| B256::from(store.put(&vec![size; size.into()]).unwrap().0)).collect();
-    let entry = |(number, content_hash): (u64, B256)| Entry {
-        node: Address::repeat_byte(100 + u8::try_from(number).unwrap()),
-        number,
+    let entry = |(number, content_hash): (u8, B256)| Entry {
+        node: Address::repeat_byte(100 + number),
+        number: number.into(),
         content_hash,
         uri: String::new(),
         withdrawn_in: None,
@@ -110,8 +112,8 @@ fn assigned(signer: &PrivateKeySigner, store: &FolderStore, count: u8) -> (Ledge
         queued: false,
     };
     let flight = task.flight.as_mut().unwrap();
-    flight.entries = (1..).zip(artifacts.iter().rev().copied()).map(entry).collect();
-    flight.listed = (0..count.into()).collect();
+    flight.entries = (1..).zip(artifacts.iter().copied()).map(entry).collect();
+    flight.listed = (0..).take(artifacts.len()).collect();
     let disclosure = |entry: &Entry| Disclosure {
         node: entry.node,
         number: entry.number,
@@ -122,15 +124,11 @@ fn assigned(signer: &PrivateKeySigner, store: &FolderStore, count: u8) -> (Ledge
     task.disclosures = flight.entries.iter().map(disclosure).collect();
     let mut ledger = Ledger::new(CLOCK, CONSTANTS);
     ledger.tasks.insert(1, task);
-    (ledger, artifacts)
+    ledger
 }
 
-#[tokio::test]
-async fn one_endless_artifact_costs_no_other_its_score() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = |name: &str| FolderStore::open(folder.path().join(name), 1 << 20).unwrap();
-    let signer = PrivateKeySigner::random();
-    let (ledger, artifacts) = assigned(&signer, &store("public"), 6);
+/// A validator with its stores in a folder.
+fn validator(signer: &PrivateKeySigner, folder: &Path) -> Operator {
     let rpc = RpcClient::new_http("http://127.0.0.1:1".parse().unwrap());
     let deployment = Deployment {
         chain_id: 1,
@@ -141,10 +139,25 @@ async fn one_endless_artifact_costs_no_other_its_score() {
         from_block: 0,
     };
     let duty = Duty::Validator { reporter: Box::new(Honest), slice: 0, sandbox: None };
-    let shelves = Shelves { drafts: store("drafts"), public: store("public"), remote: None };
-    let salts = Salts::new(&signer, 1, Address::ZERO);
-    let account = Account::new(rpc, signer);
-    let mut operator = Operator::new(account, salts, deployment, 1, shelves, duty);
+    let shelves = Shelves { drafts: store(folder, "drafts"), public: store(folder, "public"), remote: None };
+    let salts = Salts::new(signer, 1, Address::ZERO);
+    Operator::new(Account::new(rpc, signer.clone()), salts, deployment, 1, shelves, duty)
+}
+
+fn store(folder: &Path, name: &str) -> FolderStore {
+    FolderStore::open(folder.join(name), 1 << 20).unwrap()
+}
+
+#[tokio::test]
+async fn one_endless_artifact_costs_no_other_its_score() {
+    let folder = tempfile::tempdir().unwrap();
+    let signer = PrivateKeySigner::random();
+    let public = store(folder.path(), "public");
+    // Of growing size, and in another order on the list.
+    let artifacts: Vec<B256> =
+        (1..=6).map(|size| B256::from(public.put(&vec![size; size.into()]).unwrap().0)).collect();
+    let ledger = assigned(&signer, &artifacts.iter().rev().copied().collect::<Vec<_>>());
+    let mut operator = validator(&signer, folder.path());
 
     let mut sheet = |endless: usize, time: Duration| {
         let mut slow = Slow { endless: artifacts[endless], deadline: None, asked: Vec::new() };
@@ -160,4 +173,66 @@ async fn one_endless_artifact_costs_no_other_its_score() {
     let again = [&artifacts[..], &artifacts[1..2]].concat();
     assert_eq!((asked, abstained, all), (again, 1, 6), "from small to large");
     assert_eq!(sheet(0, Duration::ZERO), (Vec::new(), 1, 6), "what was found is kept, and a sheet is owed");
+}
+
+/// Counts what it evaluates and how many it compares.
+struct Counting<'a> {
+    inner: InProcess<'a>,
+    evaluated: usize,
+    compared: usize,
+}
+
+impl Evaluator for Counting<'_> {
+    fn evaluate(&mut self, content_hash: B256, rows: &Rows) -> Result<Verdict, Verdict> {
+        let found = self.inner.evaluate(content_hash, rows);
+        self.evaluated += usize::from(found.is_ok());
+        found
+    }
+
+    fn alike(&mut self, later: B256, earlier: &[B256]) -> Result<Vec<bool>, String> {
+        self.compared += earlier.len();
+        self.inner.alike(later, earlier)
+    }
+}
+
+/// In whatever order artifacts come, the sheet is that of a validator who had them all at once.
+#[tokio::test]
+async fn an_original_that_comes_late_shows_its_copies_and_nothing_is_evaluated_twice() {
+    let signer = PrivateKeySigner::random();
+    let model = |seed: u8| Model::init(Architecture::mlp(&[16]).unwrap(), &[seed; 32]);
+    // An original, two copies of it, one of them byte for byte, and a model that has nothing to do with it.
+    let artifacts: Vec<Vec<u8>> = [model(1), model(1).perturbed(0.01, &[9; 32]), model(2), model(1)]
+        .iter()
+        .map(Model::to_bytes)
+        .collect();
+    let hashes: Vec<B256> = artifacts.iter().map(|bytes| B256::from(ContentHash::of(bytes).0)).collect();
+    let ledger = assigned(&signer, &hashes);
+    let rows = rows(50);
+    // How many are new in each try, the copies first.
+    let mut sheets = BTreeSet::new();
+    for tries in [&[&[0_usize, 1, 2][..]][..], &[&[1], &[], &[2], &[0], &[]], &[&[2], &[0], &[1]]] {
+        let folder = tempfile::tempdir().unwrap();
+        let public = store(folder.path(), "public");
+        let mut operator = validator(&signer, folder.path());
+        let mut evaluated = 0;
+        for new in tries {
+            for which in *new {
+                public.put(&artifacts[*which]).unwrap();
+            }
+            let inner = InProcess::new(&public);
+            let mut counting = Counting { inner, evaluated: 0, compared: 0 };
+            operator.score(4, &ledger, &mut counting, Some(&rows), None).unwrap();
+            assert!(!new.is_empty() || counting.compared == 0, "nothing has come, so nothing is compared");
+            evaluated += counting.evaluated;
+        }
+        assert_eq!(evaluated, 3, "{tries:?}: each artifact once");
+        let view = operator.view(&ledger, 0).unwrap();
+        let places = plan::assigned(&view, view.task.flight.as_ref().unwrap());
+        let scores: BTreeMap<u32, u32> =
+            places.into_iter().zip(view.sheet.unwrap().scores.iter().copied()).collect();
+        let copies = [0, 1, 2, 3].map(|place| scores[&place] == Score::INVALID.get());
+        assert_eq!(copies, [false, true, false, true], "{tries:?}");
+        sheets.insert(scores);
+    }
+    assert_eq!(sheets.len(), 1);
 }

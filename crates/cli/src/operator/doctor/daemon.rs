@@ -228,9 +228,7 @@ async fn data(config: &Config, task: &Task, role: Role) -> Result<String> {
             task.creator
         )
     })?;
-    let description: TaskDescription = serde_json::from_slice(&bytes).with_context(|| {
-        format!("the description of task {number} is not one that this version understands")
-    })?;
+    let description = TaskDescription::read(&bytes, number)?;
     if role == Role::Validator && !description.evaluation.is_public() {
         return Ok(format!("task {number} is evaluated on slices that its creator seals to this key"));
     }
