@@ -75,15 +75,45 @@ const STUCK: Duration = Duration::from_secs(600);
 
 /// 200 while the chain can be read and the daemon is not stuck, else 503.
 async fn health(State(watched): State<Watched>) -> (StatusCode, String) {
-    let busy = watched.0.get().map(|health| health.since_last_look());
-    let stuck = busy.filter(|busy| *busy > STUCK);
-    match watched.0.get().map(|health| health.head()) {
-        Some(Some(_)) if stuck.is_some() => {
-            let secs = stuck.unwrap_or_default().as_secs();
-            (StatusCode::SERVICE_UNAVAILABLE, format!("busy for {secs} s: is a transaction stuck?\n"))
+    answer(watched.0.get().map(|health| (health.head(), health.since_last_look())))
+}
+
+/// What is answered about a daemon, once there is one, by the newest block that it could read and since when it is busy.
+fn answer(daemon: Option<(Option<u64>, Duration)>) -> (StatusCode, String) {
+    let (status, text) = match daemon {
+        None => (StatusCode::SERVICE_UNAVAILABLE, "starting".to_owned()),
+        Some((None, _)) => (StatusCode::SERVICE_UNAVAILABLE, "the chain cannot be read".to_owned()),
+        Some((Some(_), busy)) if busy > STUCK => {
+            let text = format!("busy for {} s: is a transaction stuck?", busy.as_secs());
+            (StatusCode::SERVICE_UNAVAILABLE, text)
         }
-        Some(Some(head)) => (StatusCode::OK, format!("ok, block {head}\n")),
-        Some(None) => (StatusCode::SERVICE_UNAVAILABLE, "the chain cannot be read\n".to_owned()),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned()),
+        Some((Some(head), _)) => (StatusCode::OK, format!("ok, block {head}")),
+    };
+    (status, format!("{text}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_is_what_a_watcher_can_act_on() {
+        let secs = Duration::from_secs;
+        for (daemon, status, text) in [
+            (None, 503, "starting\n"),
+            (Some((None, secs(0))), 503, "the chain cannot be read\n"),
+            (Some((None, secs(601))), 503, "the chain cannot be read\n"),
+            (Some((Some(0), secs(0))), 200, "ok, block 0\n"),
+            (Some((Some(7), secs(600))), 200, "ok, block 7\n"),
+            (Some((Some(7), secs(601))), 503, "busy for 601 s: is a transaction stuck?\n"),
+            (
+                Some((Some(u64::MAX), Duration::MAX)),
+                503,
+                "busy for 18446744073709551615 s: is a transaction stuck?\n",
+            ),
+        ] {
+            let (answered, said) = answer(daemon);
+            assert_eq!((answered.as_u16(), said.as_str()), (status, text), "{daemon:?}");
+        }
     }
 }

@@ -47,6 +47,9 @@ pub struct InitArgs {
     /// Overwrite a configuration that is there already
     #[arg(long)]
     pub force: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How the embedded chain is served.
@@ -91,6 +94,9 @@ pub enum KeyCommand {
         /// A file whose first line is the password; else AIARENA_PASSWORD, else the terminal is asked twice
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Encrypt a key that exists: from a question on the terminal, standard input, or a file
     Import {
@@ -102,6 +108,9 @@ pub enum KeyCommand {
         /// A file whose first line is the password; else AIARENA_PASSWORD, else the terminal is asked twice
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// List the keys in the folder of keys
     List {
@@ -116,6 +125,9 @@ pub enum KeyCommand {
         /// Check the password, too
         #[arg(long)]
         verify: bool,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use alloy::{
-    primitives::{B256, hex},
+    primitives::{Address, B256, hex},
     signers::local::PrivateKeySigner,
 };
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     args::{KeyArgs, KeyCommand},
@@ -21,17 +21,35 @@ use crate::{config::Config, files::folder_of};
 pub(super) fn run(args: KeyArgs) -> Result<bool> {
     let config = Config::find(args.config.config.as_deref())?;
     match args.command {
-        KeyCommand::New { name, password_file } => {
+        KeyCommand::New { name, password_file, json } => {
             let path = place(&config, name.as_deref())?;
-            keep(&config, &path, password_file.as_deref(), || Ok(PrivateKeySigner::random()))
+            keep(&config, &path, password_file.as_deref(), json, || Ok(PrivateKeySigner::random()))
         }
-        KeyCommand::Import { name, file, password_file } => {
+        KeyCommand::Import { name, file, password_file, json } => {
             let path = place(&config, name.as_deref())?;
-            keep(&config, &path, password_file.as_deref(), || import(file.as_deref()))
+            keep(&config, &path, password_file.as_deref(), json, || import(file.as_deref()))
         }
         KeyCommand::List { json } => list(&config, json),
-        KeyCommand::Show { name, verify } => show(&config, name.as_deref(), verify),
+        KeyCommand::Show { name, verify, json } => show(&config, name.as_deref(), verify, json),
     }
+}
+
+/// A key for machines.
+fn entry(config: &Config, path: &Path, address: Option<Address>) -> Value {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let configured = *path == *config.key.keystore;
+    json!({ "name": name, "address": address, "file": path, "configured": configured })
+}
+
+/// Prints the address of one key.
+fn say_one(config: &Config, path: &Path, address: Address, json: bool) -> Result<bool> {
+    let text = if json {
+        serde_json::to_string_pretty(&entry(config, path, Some(address)))?
+    } else {
+        address.to_string()
+    };
+    say(&text)?;
+    Ok(true)
 }
 
 /// Where a key of this name lies.
@@ -51,6 +69,7 @@ fn keep(
     config: &Config,
     path: &Path,
     password_file: Option<&Path>,
+    json: bool,
     key: impl FnOnce() -> Result<PrivateKeySigner>,
 ) -> Result<bool> {
     ensure!(
@@ -65,8 +84,7 @@ fn keep(
         "wrote {}: without it and its password, what the key owns is lost, so keep a copy",
         path.display()
     );
-    say(&signer.address().to_string())?;
-    Ok(true)
+    say_one(config, path, signer.address(), json)
 }
 
 /// Reads a key in hexadecimal digits, or one that is encrypted.
@@ -98,28 +116,24 @@ fn parse(text: &Secret) -> Result<PrivateKeySigner> {
 fn list(config: &Config, json: bool) -> Result<bool> {
     let folder = folder_of(&config.key.keystore);
     let keys = keystore::list(folder)?;
-    let rows = keys.iter().map(|(path, address)| {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        (name, *address, *path == config.key.keystore)
-    });
     if json {
-        let keys: Vec<_> = rows
-            .map(|(name, address, used)| json!({ "name": name, "address": address, "configured": used }))
-            .collect();
+        let keys: Vec<Value> = keys.iter().map(|(path, address)| entry(config, path, *address)).collect();
         say(&serde_json::to_string_pretty(&json!({ "keys": keys }))?)?;
         return Ok(true);
     }
     if keys.is_empty() {
         eprintln!("there is no key in {}: make one with `aiarena key new`", folder.display());
     }
-    for (name, address, used) in rows {
+    for (path, address) in &keys {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let address = address.map_or("(names no address)".to_owned(), |address| address.to_string());
-        say(&format!("{address}  {name}{}", if used { "  (configured)" } else { "" }))?;
+        let used = if *path == config.key.keystore { "  (configured)" } else { "" };
+        say(&format!("{address}  {name}{used}"))?;
     }
     Ok(true)
 }
 
-fn show(config: &Config, name: Option<&str>, verify: bool) -> Result<bool> {
+fn show(config: &Config, name: Option<&str>, verify: bool, json: bool) -> Result<bool> {
     let path = place(config, name)?;
     ensure!(path.exists(), "there is no key at {}: make one with `aiarena key new`", path.display());
     if let Some(warning) = keystore::loose(&path) {
@@ -129,6 +143,5 @@ fn show(config: &Config, name: Option<&str>, verify: bool) -> Result<bool> {
         Some(address) if !verify => address,
         _ => wallet::unlock_file(config, &path).context("the key cannot be opened")?.address(),
     };
-    say(&address.to_string())?;
-    Ok(true)
+    say_one(config, &path, address, json)
 }

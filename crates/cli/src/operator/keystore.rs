@@ -114,7 +114,10 @@ pub(super) fn open(path: &Path, password: &Secret) -> Result<PrivateKeySigner> {
         // The library's own words for a wrong password are "Mac Mismatch".
         let error = error.to_string();
         if error.to_lowercase().contains("mac mismatch") {
-            anyhow::anyhow!("the password is wrong for {}", path.display())
+            anyhow::anyhow!(
+                "the password is wrong for {}: correct AIARENA_PASSWORD, or the file of the password",
+                path.display()
+            )
         } else {
             anyhow::anyhow!("{} cannot be decrypted: {error}", path.display())
         }

@@ -173,7 +173,12 @@ fn init(args: InitArgs) -> Result<bool> {
     write_new(&file, &config::template(&network, args.network), args.force)?;
     // What was written is read at once, so that it cannot be of no use.
     Config::read(&file)?;
-    say(&format!("wrote {}", file.display()))?;
+    if args.json {
+        let report = serde_json::json!({ "ok": true, "file": file });
+        say(&serde_json::to_string_pretty(&report)?)?;
+    } else {
+        say(&format!("wrote {}", file.display()))?;
+    }
     Ok(true)
 }
 

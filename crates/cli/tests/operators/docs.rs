@@ -1,40 +1,41 @@
-//! The commands of `docs/operators.md`, run in their order, with the daemons that it starts, up to a claim.
+//! The commands of `docs/operators.md`, run in their order, with the daemons that it starts, up to the end of a task; those that
+//! are only named there and elsewhere are the program's.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
-use aiarena_chain::{
-    deploy::Deployment,
-    follow::Follower,
-    ledger::{Phase, Task},
-};
+use aiarena_chain::ledger::{Flight, Phase, Task};
+use aiarena_cli::args::Cli;
 use aiarena_ml::Dataset;
-use aiarena_node::plan::commits_from;
-use alloy::providers::{DynProvider, Provider, ProviderBuilder};
-use clap::Parser;
-use serde_json::Value;
+use clap::{Parser, error::ErrorKind};
+use serde_json::{Value, json};
 
 use crate::{
+    clockwork::{Clockwork, Daemon},
     contrib,
     world::{Anvil, Operator, PASSWORD, get, said, shell},
 };
 
 /// In the endpoint's URL, and nowhere else.
 const SECRET: &str = "topsecret";
+/// Any account.
+const SOMEBODY: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 /// Rows that the creator of the sealed task has.
 const ROWS: usize = 300;
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Longer than stake unbonds, and a task takes to end, in seconds.
+const NOTICE: u64 = 10 * 86_400;
+/// Commands that pay whoever gives them.
+const PAYING: [&str; 4] = [" claim ", " withdraw ", " reclaim ", " emission collect "];
 
 /// What the guide tells its reader to do.
 #[derive(Debug)]
 enum Step {
     Run(String),
     Edit { file: String, lines: String },
+}
+
+/// The folder whose configuration a command of the guide names.
+fn folder(command: &str) -> Option<&str> {
+    Some(command.split_once("--config ")?.1.split_once('/')?.0)
 }
 
 /// The lines that begin with `$ ` in the blocks marked `console`, and the blocks that name a file.
@@ -78,102 +79,28 @@ fn edit(path: &Path, lines: &str) {
     std::fs::write(path, text).expect("a file");
 }
 
-/// A daemon that the guide starts.
-struct Daemon {
-    command: String,
-    child: Child,
-    log: PathBuf,
-}
-
-impl Daemon {
-    fn start(mut shell: Command, command: &str, log: PathBuf) -> Self {
-        let file = std::fs::File::create(&log).expect("a log");
-        let child = shell.stdout(Stdio::null()).stderr(file).spawn().expect("a shell");
-        Self { command: command.to_owned(), child, log }
-    }
-
-    fn log(&self) -> String {
-        format!("{}\n{}", self.command, std::fs::read_to_string(&self.log).unwrap_or_default())
-    }
-
-    /// Tells it to stop, which it does by itself.
-    fn stop(mut self) -> String {
-        let ended = self.child.try_wait().expect("its state");
-        assert!(ended.is_none(), "it ended by itself, {ended:?}: {}", self.log());
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(told.is_ok_and(|status| status.success()), "it is there");
-        let status = self.child.wait().expect("it ends");
-        assert!(status.success(), "{status}: {}", self.log());
-        self.log()
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Lets the time of an epoch pass, phase by phase, each as soon as the daemons did in all tasks what they have to do before.
-struct Clockwork<'a> {
-    provider: DynProvider,
-    follower: Follower,
-    daemons: &'a [Daemon],
-}
-
-impl Clockwork<'_> {
-    async fn ask(&self, method: &'static str, params: Value) {
-        self.provider.raw_request::<_, Value>(method.into(), params).await.expect("Anvil answers");
-    }
-
-    async fn jump(&mut self, phase: Phase) {
-        let clock = self.follower.ledger().clock;
-        let time = if phase == Phase::Commit { commits_from(&clock, 1) } else { clock.start(1, phase) };
-        self.ask("evm_setNextBlockTimestamp", serde_json::json!([time])).await;
-        self.ask("evm_mine", serde_json::json!([])).await;
-    }
-
-    /// Waits until something holds of all tasks; a block four times a second is what moves the chain's clock meanwhile.
-    async fn until(&mut self, what: &str, holds: impl Fn(&Task) -> bool) {
-        let patience = Instant::now() + PATIENCE;
-        loop {
-            self.follower.sync().await.expect("the chain can be read");
-            if self.follower.ledger().tasks.values().all(&holds) {
-                return;
-            }
-            if Instant::now() > patience {
-                let logs: Vec<String> = self.daemons.iter().map(Daemon::log).collect();
-                panic!("not in time: {what}\n{}", logs.join("\n"));
-            }
-            tokio::time::sleep(Duration::from_millis(250)).await;
-            self.ask("evm_mine", serde_json::json!([])).await;
-        }
-    }
-
-    async fn play(mut self) {
-        self.follower.sync().await.expect("the chain can be read");
-        assert_eq!(self.follower.ledger().tasks.len(), 2, "one daemon serves two tasks");
-        let flight = |task: &Task, done: fn(&aiarena_chain::ledger::Flight) -> bool| {
-            task.flight.as_ref().is_some_and(done) || !task.settled.is_empty()
-        };
-        self.jump(Phase::Submit).await;
-        self.until("a submission is committed to", |task| !task.pledges.is_empty()).await;
-        self.jump(Phase::Disclose).await;
-        self.until("it is disclosed", |task| !task.disclosures.is_empty()).await;
-        self.jump(Phase::Seed).await;
-        self.until("the seed is drawn", |task| task.flight.is_some()).await;
-        self.jump(Phase::Commit).await;
-        self.until("scores are committed to", |task| flight(task, |flight| !flight.commitments.is_empty()))
-            .await;
-        self.jump(Phase::Reveal).await;
-        self.until("they are revealed", |task| flight(task, |flight| !flight.reveals.is_empty())).await;
-        self.jump(Phase::Settle).await;
-        self.until("the epoch is settled", |task| !task.settled.is_empty()).await;
-        for task in self.follower.ledger().tasks.values() {
-            let outcome = &task.settled[0].outcome;
-            assert_eq!((outcome.nodes.len(), outcome.validators.len()), (1, 1), "task {}", task.number);
-        }
+/// An epoch of all tasks, played by the daemons.
+async fn play(mut clockwork: Clockwork<'_>) {
+    clockwork.jump(Phase::Submit).await;
+    clockwork.until_all("a submission is committed to", |task| !task.pledges.is_empty()).await;
+    assert_eq!(clockwork.ledger().tasks.len(), 2, "one daemon serves two tasks");
+    let flight = |task: &Task, done: fn(&Flight) -> bool| {
+        task.flight.as_ref().is_some_and(done) || !task.settled.is_empty()
+    };
+    clockwork.jump(Phase::Disclose).await;
+    clockwork.until_all("it is disclosed", |task| !task.disclosures.is_empty()).await;
+    clockwork.jump(Phase::Seed).await;
+    clockwork.until_all("the seed is drawn", |task| task.flight.is_some()).await;
+    clockwork.jump(Phase::Commit).await;
+    let done = |task: &Task| flight(task, |flight| !flight.commitments.is_empty());
+    clockwork.until_all("scores are committed to", done).await;
+    clockwork.jump(Phase::Reveal).await;
+    clockwork.until_all("they are revealed", |task| flight(task, |flight| !flight.reveals.is_empty())).await;
+    clockwork.jump(Phase::Settle).await;
+    clockwork.until_all("the epoch is settled", |task| !task.settled.is_empty()).await;
+    for task in clockwork.ledger().tasks.values() {
+        let outcome = &task.settled[0].outcome;
+        assert_eq!((outcome.nodes.len(), outcome.validators.len()), (1, 1), "task {}", task.number);
     }
 }
 
@@ -219,21 +146,23 @@ impl Reader {
         let filled = self.fill(command);
         if ["train", "validate", "seal"].iter().any(|role| command.ends_with(&format!(" node {role}"))) {
             let log = self.operator.path(&format!("log-{}", self.daemons.len()));
-            let daemon = Daemon::start(self.shell(&format!("exec {filled}")), command, log);
+            let daemon = Daemon::start(self.shell(&format!("exec {filled}")), command, &log);
             self.daemons.push(daemon);
             return;
         }
         if command.contains("# when an epoch is settled") {
             self.earn();
+        } else if command.contains("# when the date has come") {
+            self.anvil.pass(NOTICE);
         }
-        let claims = command.contains(" claim ") && !command.contains("# refuses");
-        let before = if claims { self.tokens(command) } else { 0.0 };
+        let refuses = command.contains("# refuses");
+        let pays = PAYING.iter().any(|paying| command.contains(paying)) && !refuses;
+        let before = if pays { self.tokens(command) } else { 0.0 };
         let output = self.shell(&filled).output().expect("a shell");
-        let expected = if command.contains("# refuses") { 1 } else { 0 };
         let text = said(&output);
-        assert_eq!(output.status.code(), Some(expected), "{filled}: {text}");
+        assert_eq!(output.status.code(), Some(i32::from(refuses)), "{filled}: {text}");
         assert!(!text.contains(SECRET), "{filled}: {text}");
-        if claims {
+        if pays {
             let got = self.tokens(command) - before;
             assert!(got > 0.0, "{filled} pays {got}: {text}");
         }
@@ -241,34 +170,34 @@ impl Reader {
             let address = String::from_utf8_lossy(&output.stdout).trim().to_owned();
             // Somebody sends the account coins for its gas.
             self.anvil.fund(&address);
-            let whose = ["creator/", "validator/"].into_iter().find(|folder| command.contains(folder));
-            let name =
-                whose.map_or("ADDRESS", |folder| if folder == "creator/" { "CREATOR" } else { "VALIDATOR" });
+            let name = match folder(command) {
+                Some("creator") => "CREATOR",
+                Some("delegator") => "DELEGATOR",
+                Some("validator") => "VALIDATOR",
+                other => {
+                    assert_eq!(other, None, "{command}");
+                    self.placeholders.insert("OPERATOR", address.clone());
+                    "ADDRESS"
+                }
+            };
             self.placeholders.insert(name, address);
         }
     }
 
     /// Tokens of whoever gives this command.
     fn tokens(&self, command: &str) -> f64 {
-        let mut arguments = vec!["status", "--json"];
-        if command.contains("validator/") {
-            arguments.extend(["--config", "validator/aiarena.toml"]);
-        }
-        let status = self.operator.json(&arguments);
+        let file = folder(command).map_or("aiarena.toml".to_owned(), |name| format!("{name}/aiarena.toml"));
+        let status = self.operator.json(&["status", "--json", "--config", &file]);
         status["tokens"].as_str().and_then(|text| text.parse().ok()).expect("an amount")
     }
 
     /// The daemons play an epoch and are stopped.
     fn earn(&mut self) {
         assert_eq!(self.daemons.len(), 3, "the guide starts a node, a validator and a creator");
-        let deployment: Deployment =
-            serde_json::from_str(&self.operator.read("contracts.json")).expect("an address book");
+        let book = self.operator.read("contracts.json");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
-            let provider =
-                ProviderBuilder::new().connect_http(self.anvil.url.parse().expect("a URL")).erased();
-            let follower = Follower::connect(provider.clone(), deployment).await.expect("an arena");
-            Clockwork { provider, follower, daemons: &self.daemons }.play().await;
+            play(Clockwork::new(&self.anvil.url, &book, &self.daemons).await).await;
         });
         self.check_metrics();
         for daemon in self.daemons.drain(..) {
@@ -320,6 +249,11 @@ fn the_guide_works_as_it_is_written() {
         }
     }
     assert!(reader.daemons.is_empty(), "the guide comes to a claim");
+    let left = reader.operator.json(&["status", "--json", "--config", "delegator/aiarena.toml"]);
+    assert_eq!(
+        (&left["holdings"][0]["stake"], &left["holdings"][0]["unbonding"]),
+        (&"75".into(), &json!([]))
+    );
 }
 
 /// The walk in the README is a part of the guide's, which is run above.
@@ -342,6 +276,17 @@ fn the_walk_of_the_readme_is_that_of_the_guide() {
     }
 }
 
+/// What is wrong with a command line; nothing if only a part of it is shown.
+fn wrong(line: &str) -> Option<clap::Error> {
+    let error = Cli::try_parse_from(line.split_whitespace()).err()?;
+    let partial = [
+        ErrorKind::MissingRequiredArgument,
+        ErrorKind::MissingSubcommand,
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+    ];
+    (error.use_stderr() && !partial.contains(&error.kind())).then_some(error)
+}
+
 /// What the guide does is run above, what the demo does in a test of its own; here the command lines are those of the program.
 #[test]
 fn the_commands_of_the_readme_are_those_of_the_program() {
@@ -350,7 +295,6 @@ fn the_commands_of_the_readme_are_those_of_the_program() {
     let mut seen = 0;
     for line in readme.lines().filter_map(|line| line.strip_prefix("$ ")) {
         let line = line.split('#').next().unwrap_or_default().trim();
-        let line = line.replace("ADDRESS", "0x70997970C51812dc3A010C7d01b50e0d17dc79C8");
         if line.starts_with("aiarena ") {
             continue;
         }
@@ -358,14 +302,36 @@ fn the_commands_of_the_readme_are_those_of_the_program() {
             assert!(makefile.contains(&format!("\n{target}:")), "{line}");
         } else {
             let arguments = line.strip_prefix("cargo run --release --").unwrap_or_else(|| panic!("{line}"));
-            let parsed = aiarena_cli::args::Cli::try_parse_from(
-                std::iter::once("aiarena").chain(arguments.split_whitespace()),
-            );
-            let refused = parsed.err().filter(|error| error.use_stderr());
-            assert!(refused.is_none(), "{line}: {refused:?}");
+            let line = format!("aiarena {}", arguments.replace("ADDRESS", SOMEBODY));
+            assert!(wrong(&line).is_none(), "{line}: {:?}", wrong(&line));
         }
         seen += 1;
     }
     assert!(seen > 5, "the README shows commands");
     assert!(readme.contains("docs/operators.md"));
+}
+
+#[test]
+fn commands_that_texts_mention_are_those_of_the_program() {
+    let mut seen = 0;
+    for file in
+        ["README.md", "SECURITY.md", "docs/operators.md", "docs/sealed-data.md", "docs/threat-model.md"]
+    {
+        let text = read(file);
+        let shown = steps(&text).into_iter().filter_map(|step| match step {
+            Step::Run(command) => Some(command.split('#').next().unwrap_or_default().to_owned()),
+            Step::Edit { .. } => None,
+        });
+        let prose: String = text.split("\n```").step_by(2).collect();
+        let named = prose.split('`').skip(1).step_by(2).map(str::to_owned);
+        for line in shown.chain(named).filter(|line| line.starts_with("aiarena ")) {
+            let addresses = ["ADDRESS", "OPERATOR", "VALIDATOR", "CREATOR", "DELEGATOR"];
+            let filled =
+                addresses.iter().fold(line.replace("TASK", "1"), |line, name| line.replace(name, SOMEBODY));
+            assert!(wrong(&filled).is_none(), "{file}: {line}: {:?}", wrong(&filled));
+            seen += 1;
+        }
+    }
+    assert!(seen > 80, "{seen} commands are mentioned");
+    assert!(wrong("aiarena audit --rescored").is_some() && wrong("aiarena task begin 1").is_some());
 }

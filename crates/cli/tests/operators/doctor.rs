@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use serde_json::{Value, json};
+
 use crate::{
     journey::arena,
     world::{Anvil, Operator, said},
@@ -89,6 +91,192 @@ fn a_doctor_says_what_a_daemon_lacks() {
     configure(&owner, "[train]\ncommand = [\"./train.sh\"]\n");
     let (code, text) = doctor(&owner);
     assert_eq!(code, Some(0), "{text}");
+}
+
+/// Something that is wrong, and what the doctor says of it.
+struct Complaint<'a> {
+    /// Breaks it.
+    breaks: &'a dyn Fn(),
+    /// Changes of the doctor's environment.
+    environment: &'a [(&'a str, &'a str)],
+    exit: i32,
+    says: &'a [&'a str],
+    /// Puts it right again.
+    mends: &'a dyn Fn(),
+}
+
+#[test]
+fn a_doctor_says_what_is_wrong_with_key_chain_and_disk() {
+    let anvil = Anvil::start();
+    let (owner, me) = arena(&anvil);
+    owner.ok(&["token", "mint", "100", "--yes"]);
+    let (code, text) = doctor(&owner);
+    let others: Vec<&str> =
+        text.lines().filter(|line| !line.starts_with("ok    ") && !line.is_empty()).collect();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(matches!(others[..], [line] if line.starts_with("warn  tasks: ")), "{text}");
+    assert!(text.contains("ok    tokens: 100 ARENA; the vault may take 0 ARENA of it"), "{text}");
+
+    let config = owner.read("aiarena.toml");
+    let book: Value = serde_json::from_str(&owner.read("contracts.json")).unwrap();
+    let code_of =
+        |what: &str| anvil.ask("eth_getCode", json!([book[what], "latest"])).as_str().unwrap().to_owned();
+    let (vault, code) = (book["vault"].as_str().unwrap(), code_of("vault"));
+    let set_code = |code: &str| drop(anvil.ask("anvil_setCode", json!([vault, code])));
+    let replace = |old: &str, new: &str| {
+        assert!(config.contains(old), "{old}");
+        owner.write("aiarena.toml", &config.replace(old, new));
+    };
+    let restore = || owner.write("aiarena.toml", &config);
+    let coins = |wei: &str| drop(anvil.ask("anvil_setBalance", json!([me, wei])));
+    let fund = || anvil.fund(&me);
+    let nothing = || ();
+    // Another chain with this number, which has fewer blocks and began in 2023.
+    let old = Anvil::with(&["--timestamp", "1700000000"]);
+    anvil.ask("anvil_mine", json!(["0x10"]));
+    let (ours, theirs) = (format!("rpc = [\"{}\"]", anvil.url), format!("\"{}\"]", old.url));
+    let both = ours.replace(']', &format!(", {theirs}"));
+    owner.write("a-file", "");
+    // A program that says what `df` says where a mebibyte is free, and one that is of no use.
+    for (folder, script) in [("full", "printf 'Filesystem\\ndisk 9 8 1024 90%% /\\n'"), ("broken", "exit 1")]
+    {
+        std::fs::create_dir(owner.path(folder)).unwrap();
+        owner.write(&format!("{folder}/df"), &format!("#!/bin/sh\n{script}\n"));
+        let path = owner.path(&format!("{folder}/df"));
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let paths = ["full", "broken"].map(|folder| owner.path(folder).display().to_string());
+    let full = format!("{}:{}", paths[0], std::env::var("PATH").unwrap());
+
+    let complaints = [
+        Complaint {
+            breaks: &|| set_code(&format!("{code}00")),
+            environment: &[],
+            exit: 1,
+            says: &[
+                "fail  contracts: ",
+                "is not that of this release's Vault: is the address book the right one?",
+            ],
+            mends: &|| set_code(&code),
+        },
+        Complaint {
+            breaks: &nothing,
+            environment: &[("AIARENA_PASSWORD", "wrong")],
+            exit: 1,
+            says: &["fail  key: the password is wrong for ./keys/operator.json: correct AIARENA_PASSWORD"],
+            mends: &nothing,
+        },
+        Complaint {
+            breaks: &|| replace("keys/operator.json", "keys/absent.json"),
+            environment: &[],
+            exit: 1,
+            says: &["fail  key: there is no key at ./keys/absent.json: make one with `aiarena key new`"],
+            mends: &restore,
+        },
+        Complaint {
+            breaks: &|| coins("0x0"),
+            environment: &[],
+            exit: 1,
+            says: &[&format!("fail  coins: {me} has none to pay for gas: send it some")],
+            mends: &fund,
+        },
+        Complaint {
+            breaks: &|| coins("0x1"),
+            environment: &[],
+            exit: 0,
+            says: &["warn  coins: 0.000000000000000001 ETH are few", &format!("send {me} some")],
+            mends: &fund,
+        },
+        Complaint {
+            breaks: &|| replace("max_fee_gwei = \"10\"", "max_fee_gwei = \"0.000000001\""),
+            environment: &[],
+            exit: 0,
+            says: &["warn  gas: gas costs", "that max_fee_gwei = 0.000000001 gwei allows: wait, or raise it"],
+            mends: &restore,
+        },
+        Complaint {
+            breaks: &|| replace(&ours, &both),
+            environment: &[],
+            exit: 0,
+            says: &[
+                &format!("warn  endpoint: {} is at block 0, ", old.url),
+                "If it stays behind, name another one",
+            ],
+            mends: &restore,
+        },
+        Complaint {
+            breaks: &|| replace(&ours, &both.replace(&old.url, "http://127.0.0.1:1")),
+            environment: &[],
+            exit: 1,
+            says: &["fail  endpoint: http://127.0.0.1:1: ", "is the node running, and rpc right?"],
+            mends: &restore,
+        },
+        Complaint {
+            breaks: &|| replace(&ours, &format!("rpc = [{theirs}")),
+            environment: &[],
+            exit: 1,
+            says: &["warn  clock: the newest block is ", "is the node in step, and this clock right?"],
+            mends: &restore,
+        },
+        Complaint {
+            breaks: &|| replace("data_dir = \"data\"", "data_dir = \"a-file\""),
+            environment: &[],
+            exit: 1,
+            says: &[
+                "fail  data folder: ./a-file: ",
+                "correct data_dir or its permissions",
+                "fail  store: ",
+                "correct [store] folder or its permissions",
+            ],
+            mends: &restore,
+        },
+        Complaint {
+            breaks: &nothing,
+            environment: &[("PATH", &full)],
+            exit: 0,
+            says: &["warn  disk: only 1 MiB are free: make room"],
+            mends: &nothing,
+        },
+        Complaint {
+            breaks: &nothing,
+            environment: &[("PATH", &paths[1])],
+            exit: 0,
+            says: &["warn  disk: `df` does not tell how much is free"],
+            mends: &nothing,
+        },
+        // The last one, for no chain's clock goes back.
+        Complaint {
+            breaks: &|| anvil.pass(100_000),
+            environment: &[],
+            exit: 0,
+            says: &[
+                "warn  clock: the newest block is ",
+                " s from this machine's clock: the chain's clock decides",
+            ],
+            mends: &nothing,
+        },
+    ];
+    for Complaint { breaks, environment, exit, says, mends } in complaints {
+        breaks();
+        let output = owner.command(&["doctor"]).envs(environment.iter().copied()).output().unwrap();
+        let text = said(&output);
+        mends();
+        assert_eq!(output.status.code(), Some(exit), "{says:?}: {text}");
+        for part in says {
+            assert!(text.contains(part), "{part:?} is missing: {text}");
+        }
+    }
+
+    // An allowance that no command left behind.
+    anvil.ask("anvil_impersonateAccount", json!([me]));
+    let approve =
+        format!("0x095ea7b3{:0>64}{:064x}", vault.trim_start_matches("0x"), 12_500_000_000_000_000_000_u128);
+    anvil.ask("eth_sendTransaction", json!([{ "from": me, "to": book["token"], "data": approve }]));
+    let (_, text) = doctor(&owner);
+    assert!(
+        text.contains("100 ARENA; the vault may take 12.5 ARENA of it, and commands approve what they need"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use serde_json::json;
+
 use crate::world::{Anvil, CHAIN_ID, Operator, PASSWORD, said};
 
 #[test]
@@ -99,6 +101,61 @@ fn keys_are_private_and_never_overwritten() {
 
     std::fs::set_permissions(operator.path("keys/operator.json"), PermissionsExt::from_mode(0o644)).unwrap();
     operator.refuses(&["key", "show"], 0, "chmod 600");
+}
+
+#[test]
+fn the_configuration_may_name_the_file_of_the_password() {
+    let operator = Operator::bare();
+    operator.ok(&["init", "--network", "anvil"]);
+    let config = operator.read("aiarena.toml").replace("# password_file", "password_file");
+    operator.write("aiarena.toml", &config);
+    std::fs::create_dir(operator.path("keys")).unwrap();
+    let keep = |text: &str| {
+        operator.write("keys/password", text);
+        std::fs::set_permissions(operator.path("keys/password"), PermissionsExt::from_mode(0o600)).unwrap();
+    };
+    let run = |arguments: &[&str]| {
+        let output = operator.command(arguments).env_remove("AIARENA_PASSWORD").output().unwrap();
+        (output.status.code(), said(&output))
+    };
+    assert!(run(&["key", "new"]).1.contains("cannot read the password: "), "there is no such file");
+    keep("from a file\nthe second line is none\n");
+    assert_eq!(run(&["key", "new"]).0, Some(0));
+    assert_eq!(run(&["key", "show", "--verify"]).0, Some(0));
+    // It counts more than the variable, which holds another one.
+    operator.ok(&["key", "show", "--verify"]);
+    for (text, reason) in [("another\n", "the password is wrong for"), ("\n", "is empty: it should be")] {
+        keep(text);
+        let (code, said) = run(&["key", "show", "--verify"]);
+        assert!(code == Some(2) && said.contains(reason), "{said}");
+    }
+    keep("from a file");
+    std::fs::set_permissions(operator.path("keys/password"), PermissionsExt::from_mode(0o640)).unwrap();
+    let (code, said) = run(&["key", "show", "--verify"]);
+    assert!(code == Some(0) && said.contains("chmod 600"), "{said}");
+}
+
+#[test]
+fn machines_are_told_the_same_of_keys_and_configurations() {
+    let operator = Operator::bare();
+    let written = operator.json(&["init", "folder", "--network", "anvil", "--json"]);
+    assert_eq!(written, json!({ "ok": true, "file": "folder/aiarena.toml" }));
+    let key = |arguments: &[&str]| {
+        operator.json(&[&["--config", "folder/aiarena.toml", "key"], arguments, &["--json"]].concat())
+    };
+    let configured = key(&["new"]);
+    let address = operator.ok(&["key", "show", "--config", "folder/aiarena.toml"]);
+    let entry = |name: &str, address: &str, configured: bool| {
+        let file = format!("folder/keys/{name}.json");
+        json!({ "name": name, "address": address, "file": file, "configured": configured })
+    };
+    assert_eq!(configured, entry("operator", &address.trim().to_lowercase(), true));
+    operator.write("plain", "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80");
+    let imported = key(&["import", "known", "--file", "plain"]);
+    assert_eq!(imported, entry("known", "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266", false));
+    assert_eq!(key(&["show"]), configured);
+    assert_eq!(key(&["show", "known", "--verify"]), imported);
+    assert_eq!(key(&["list"]), json!({ "keys": [imported, configured] }));
 }
 
 #[test]

@@ -32,12 +32,18 @@ fn collect(command: &clap::Command, path: &[String], found: &mut Vec<Vec<String>
                 "task" => "7".to_owned(),
                 "operator" | "to" => SOMEBODY.to_owned(),
                 "amount" | "percent" => "1".to_owned(),
+                "name" => "another".to_owned(),
+                "folder" => "elsewhere".to_owned(),
                 other => panic!("{path:?} has an argument that this test does not know: {other}"),
             });
         }
-        for (flag, value) in
-            [("params", "params.toml"), ("role", "node"), ("treasury", SOMEBODY), ("yes", "")]
-        {
+        for (flag, value) in [
+            ("params", "params.toml"),
+            ("role", "node"),
+            ("treasury", SOMEBODY),
+            ("network", "anvil"),
+            ("yes", ""),
+        ] {
             if sub.get_arguments().any(|arg| arg.get_long() == Some(flag)) {
                 arguments.push(format!("--{flag}"));
                 arguments.extend((!value.is_empty()).then(|| value.to_owned()));
@@ -98,24 +104,34 @@ fn errors_have_one_shape_in_all_commands() {
 
     // From nothing to an arena in which nothing can be done.
     let operator = Operator::bare();
-    all_fail(&operator, &[], 2, &["aiarena init"]);
+    all_fail(&operator, &["init"], 2, &["aiarena init"]);
     operator.write("aiarena.toml", "[network\n");
     all_fail(&operator, &[], 2, &["aiarena.toml"]);
     operator.ok(&["init", "--force", "--rpc", "http://127.0.0.1:1", "--chain-id", CHAIN_ID]);
-    all_fail(&operator, &["key list"], 2, &["no endpoint answers", "aiarena key new", "params.toml"]);
+    // What is there already.
+    let there = ["elsewhere/aiarena.toml exists", "another.json exists"];
+    let keys = ["key new", "key list", "key show"];
+    let lacks = ["no endpoint answers", "aiarena key new", "params.toml"];
+    all_fail(&operator, &keys, 2, &[&lacks[..], &there].concat());
     let me = operator.ok(&["key", "new"]);
     operator.ok(&["init", "--force", "--rpc", &anvil.url, "--chain-id", CHAIN_ID]);
-    all_fail(&operator, &["key list"], 2, &["no address book", "params.toml"]);
+    let keys = ["key list", "key show"];
+    all_fail(&operator, &keys, 2, &[&["no address book", "params.toml"][..], &there].concat());
     operator.ok(&["init", "--force", "--rpc", &anvil.url, "--chain-id", "1"]);
-    all_fail(&operator, &["key list"], 2, &["is of chain 84532", "params.toml"]);
+    all_fail(&operator, &keys, 2, &[&["is of chain 84532", "params.toml"][..], &there].concat());
 
     // Without tokens, task or ownership everything that sends is refused, by us or by a contract.
     let (owner, _) = arena(&anvil);
     operator.ok(&["init", "--force", "--rpc", &anvil.url, "--chain-id", CHAIN_ID]);
     anvil.fund(me.trim());
     operator.write("contracts.json", &owner.read("contracts.json"));
-    let reads = ["key list", "doctor", "task list", "status", "emission show"];
-    for command in commands.iter().filter(|command| !command.contains(&"--params".to_owned())) {
+    let reads = ["key list", "key show", "doctor", "task list", "status", "emission show"];
+    let makes = ["init", "key new", "key import"];
+    let asks = |command: &&Vec<String>| {
+        let name = command.join(" ");
+        !name.contains("--params") && !makes.iter().any(|makes| name.starts_with(makes))
+    };
+    for command in commands.iter().filter(asks) {
         let (code, report) = run(&operator, command);
         let reads = reads.iter().any(|read| command.join(" ").starts_with(read));
         assert_eq!(code, i32::from(!reads), "{command:?}: {report:?}");

@@ -21,9 +21,15 @@ pub(crate) struct Anvil {
 
 impl Anvil {
     pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// - `options`: more of its own.
+    pub(crate) fn with(options: &[&str]) -> Self {
         let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contracts/tools/native");
         let child = Command::new(&tool)
             .args(["anvil", "--port", "0", "--chain-id", CHAIN_ID])
+            .args(options)
             .stdout(Stdio::piped())
             .spawn();
         let mut child = child.unwrap_or_else(|error| {
@@ -169,11 +175,20 @@ pub(crate) fn free_port() -> u16 {
 
 /// The body of an answer over plain HTTP; nothing if nobody is there.
 pub(crate) fn get(port: u16, path: &str) -> String {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return String::new() };
+    answer(port, path).1
+}
+
+/// Status and body of an answer over plain HTTP; 0 if nobody is there.
+pub(crate) fn answer(port: u16, path: &str) -> (u16, String) {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return (0, String::new()) };
     let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
     let mut answer = String::new();
     let asked = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_string(&mut answer));
-    asked.map_or(String::new(), |_| answer.split_once("\r\n\r\n").unwrap_or_default().1.to_owned())
+    let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
+    match (asked, status, answer.split_once("\r\n\r\n")) {
+        (Ok(_), Some(status), Some((_, body))) => (status, body.to_owned()),
+        _ => (0, String::new()),
+    }
 }
 
 pub(crate) fn said(output: &Output) -> String {

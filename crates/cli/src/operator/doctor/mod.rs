@@ -154,9 +154,13 @@ async fn endpoints(config: &Config, checks: &mut Checks) -> bool {
             }
             (None, Some(head)) => {
                 let behind = highest - head;
-                let verdict = if behind > MOST_LAG { Verdict::Warn } else { Verdict::Ok };
                 let took = endpoint.latency.as_millis();
-                (verdict, format!("{url} is at block {head}, {behind} behind the others, {took} ms"))
+                let text = format!("{url} is at block {head}, {behind} behind the others, {took} ms");
+                if behind > MOST_LAG {
+                    (Verdict::Warn, format!("{text}: is it in step? If it stays behind, name another one"))
+                } else {
+                    (Verdict::Ok, text)
+                }
             }
             (None, None) => {
                 let why = endpoint.last_error.unwrap_or_else(|| "it has no newest block".to_owned());
@@ -242,7 +246,8 @@ async fn balances(session: &Session, checks: &mut Checks) -> Result<()> {
     if coins.is_zero() {
         checks.note("coins", Verdict::Fail, format!("{} has none to pay for gas: send it some", session.me));
     } else if coins < some {
-        let text = format!("{held} are few: {SOME_GAS} gas cost {} ETH now", amount::show(some, 18));
+        let cost = amount::show(some, 18);
+        let text = format!("{held} are few, {SOME_GAS} gas cost {cost} ETH now: send {} some", session.me);
         checks.note("coins", Verdict::Warn, text);
     } else {
         checks.note("coins", Verdict::Ok, held);
