@@ -9,10 +9,9 @@ use aiarena_chain::{
     embedded::{Config, EmbeddedChain},
 };
 use aiarena_mechanism::{
-    Score, assignment,
     budget::Budget,
     commitment, rewards,
-    settle::{EpochInput, Settlement, Status, Submission, Totals, Validator, settle},
+    settle::{Settlement, settle},
 };
 use alloy::{
     consensus::{SignableTransaction, TxEip1559, TxEnvelope},
@@ -26,8 +25,11 @@ use alloy::{
 };
 
 use crate::{
-    population::{Member, Population, content, score},
+    batches::{batches, merge, overlapping, shuffle},
+    flight::{Flight, Sheet, compare, input, places, tally},
+    population::{MOST, Population, content, score},
     random::Random,
+    stakes::{UNBONDING_EPOCHS, narrow},
 };
 
 const GENESIS: u64 = 1_800_000_000;
@@ -47,8 +49,8 @@ const SCHEDULE: Schedule = Schedule {
     seed_delay: 0,
     silent_epochs: 3,
 };
-/// Most nodes, validators and delegators of a population; a person may take part in every task.
-const ACCOUNTS: usize = 800;
+/// Of a population with the most nodes, validators and delegators; a person may take part in every task.
+const ACCOUNTS: usize = MOST.0 + MOST.1 + MOST.2;
 const TASKS: u64 = 10;
 const EPOCHS: u32 = 5;
 
@@ -62,16 +64,26 @@ pub(crate) struct Arena {
     nonces: Vec<u64>,
     now: u64,
     epoch: u32,
+    slash_wad: U256,
     populations: Vec<Population>,
+    /// Epochs that are settled when the next one has begun.
+    late: Vec<Flight>,
+    pub(crate) seen: Seen,
 }
 
-/// An epoch of a task as the chain drew it.
-struct Flight {
-    seed: B256,
-    validator_stake: U256,
-    budget: Budget,
-    /// The list: number of the node, its commitment number, and what it submitted.
-    entries: Vec<(usize, u64, B256)>,
+/// What came up in the epochs that were settled.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) epochs: usize,
+    pub(crate) payments: usize,
+    /// Submissions that kept an earlier score.
+    pub(crate) kept: usize,
+    /// Submissions of nodes below the least stake, or withdrawn.
+    pub(crate) ineligible: usize,
+    pub(crate) evicted: usize,
+    pub(crate) slashed: usize,
+    /// Epochs that were settled in the next one.
+    pub(crate) late: usize,
 }
 
 impl Arena {
@@ -93,6 +105,8 @@ impl Arena {
         let owner = Account::new(chain.rpc_client(), keys[0].clone());
         let mut rules = DeployConfig::new(GENESIS, EPOCH_LENGTH, SCHEDULE);
         rules.emission = random.amount();
+        rules.unbonding_epochs = UNBONDING_EPOCHS;
+        rules.slash_wad = random.word() % (WAD / 10 + 1);
         let (deployment, sent) = deploy(&owner, rules).await.unwrap();
         let provider = chain.provider();
         provider.anvil_set_auto_mine(false).await.unwrap();
@@ -105,11 +119,15 @@ impl Arena {
             nonces,
             now: GENESIS - 5_000,
             epoch: 0,
+            slash_wad: U256::from(rules.slash_wad),
             populations: Vec::new(),
+            late: Vec::new(),
+            seen: Seen::default(),
         };
         let accounts: Vec<Address> = arena.keys.iter().map(PrivateKeySigner::address).collect();
-        arena.populations =
-            (1..=TASKS).map(|task| Population::new(task, random, &accounts, EPOCHS + 2)).collect();
+        arena.populations = (1..=TASKS)
+            .map(|task| Population::new(task, (seed, task) == (0, 1), random, &accounts, EPOCHS + 2))
+            .collect();
         arena.found().await;
         arena
     }
@@ -136,9 +154,9 @@ impl Arena {
             let fund = Vault::fundCall { task: population.task, amount: narrow(population.bounty) };
             calls.push((0, vault, fund.abi_encode().into()));
             for (role, members) in [(1, &population.nodes), (2, &population.validators)] {
-                for member in members {
-                    stake(vault, population.task, role, member, &mut calls);
-                }
+                let mut of_pools = Vec::new();
+                members.iter().for_each(|member| member.found(population.task, role, &mut of_pools));
+                calls.extend(of_pools.into_iter().map(|(from, call)| (from, vault, call)));
             }
         }
         drop(self.block(calls).await);
@@ -148,107 +166,190 @@ impl Arena {
         self.epoch < EPOCHS
     }
 
-    pub(crate) fn largest(&self) -> (usize, usize, usize) {
-        self.populations.iter().map(Population::sizes).max().unwrap_or_default()
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        self.populations.iter().map(Population::sizes)
     }
 
-    /// Plays an epoch of all tasks; returns how many were settled, and how many pools were paid.
-    pub(crate) async fn epoch(&mut self, random: &mut Random) -> (usize, usize) {
+    /// Plays an epoch of all tasks.
+    pub(crate) async fn epoch(&mut self, random: &mut Random) {
         self.epoch += 1;
-        let submitted = self.submit(random).await;
-        let flights = self.draw(submitted).await;
-        let sheets = self.report(&flights, random).await;
-        let mut payments = 0;
-        let mut populations = self.populations.clone();
-        if self.epoch == 1 {
-            // A commission that was set before the first epoch acts from the second one on.
-            populations.iter_mut().for_each(Population::forget_commissions);
+        self.wait(0);
+        self.move_stakes(random).await;
+        for flight in std::mem::take(&mut self.late) {
+            self.seen.late += 1;
+            self.finish(flight, random).await;
         }
-        for ((population, flight), sheets) in populations.iter().zip(&flights).zip(&sheets) {
-            let settlement = settle(&input(population, flight, sheets)).unwrap();
-            let credited = self.settle(population, flight, sheets, &settlement).await;
-            payments += compare(population, flight, sheets, &settlement, &credited);
+        self.evict(random).await;
+        self.submit(random).await;
+        let mut flights = self.draw().await;
+        self.report(&mut flights, random).await;
+        for flight in flights {
+            if self.goes_on() && random.chance(20) {
+                self.late.push(flight);
+            } else {
+                self.finish(flight, random).await;
+            }
         }
-        (flights.len(), payments)
     }
 
-    /// Everybody commits, and opens. The list of each task, in its order.
-    async fn submit(&mut self, random: &mut Random) -> Vec<BTreeMap<usize, B256>> {
+    /// Some stake moves, and some submissions are withdrawn; all of it acts from the next epoch on.
+    async fn move_stakes(&mut self, random: &mut Random) {
+        let (arena, vault, epoch) = (self.deployment.arena, self.deployment.vault, self.epoch);
+        let mut calls = Calls::new();
+        for population in &mut self.populations {
+            let task = population.task;
+            for (role, members) in [(1, &mut population.nodes), (2, &mut population.validators)] {
+                for member in members {
+                    member.begin_epoch();
+                    if random.chance(12)
+                        && let Some((from, call)) = member.move_stake(task, role, epoch, random)
+                    {
+                        calls.push((from, vault, call));
+                    }
+                }
+            }
+            for entry in &mut population.list.entries {
+                if entry.withdrawn_in.is_none() && random.chance(3) {
+                    entry.withdrawn_in = Some(epoch);
+                    let withdraw = Contract::withdrawSubmissionCall { task };
+                    let from = population.nodes[entry.node].account;
+                    calls.push((from, arena, withdraw.abi_encode().into()));
+                }
+            }
+        }
+        drop(self.block(calls).await);
+    }
+
+    /// Of the submissions that are not eligible half make way, the last on the list first.
+    async fn evict(&mut self, random: &mut Random) {
         let (arena, epoch) = (self.deployment.arena, self.epoch);
-        let (mut commits, mut opens, mut submitted) = (Calls::new(), Calls::new(), Vec::new());
-        for population in &self.populations {
-            let mut contents = BTreeMap::new();
-            for (i, node) in population.nodes.iter().enumerate() {
-                let hash = content(epoch, population.task, i, random);
-                let (task, salt) = (population.task, SALT);
-                let commitment = commitment::submission(
-                    self.deployment.chain_id,
-                    arena,
-                    task,
-                    epoch,
-                    node.pool.operator,
-                    hash,
-                    salt,
-                );
+        let mut calls = Calls::new();
+        for population in &mut self.populations {
+            for place in (0..population.list.entries.len()).rev() {
+                let entry = &population.list.entries[place];
+                if !population.is_eligible(entry, epoch) && random.chance(50) {
+                    let node = population.nodes[entry.node].pool.operator;
+                    let evict = Contract::evictCall { task: population.task, node };
+                    calls.push((0, arena, evict.abi_encode().into()));
+                    population.list.evict(place);
+                }
+            }
+        }
+        self.seen.evicted += calls.len();
+        drop(self.block(calls).await);
+    }
+
+    /// At first nearly all eligible nodes commit and open, later some of them.
+    async fn submit(&mut self, random: &mut Random) {
+        let (arena, epoch, chain_id) = (self.deployment.arena, self.epoch, self.deployment.chain_id);
+        let (mut commits, mut opens) = (Calls::new(), Calls::new());
+        for population in &mut self.populations {
+            let task = population.task;
+            let mut committed = BTreeMap::new();
+            let mut nodes: Vec<usize> =
+                (0..population.nodes.len()).filter(|i| population.has_node(*i)).collect();
+            shuffle(&mut nodes, random);
+            let percent = if epoch == 1 { 95 } else { 40 };
+            nodes.retain(|_| random.chance(percent));
+            for i in nodes {
+                let node = &population.nodes[i];
+                let hash = content(epoch, task, i, random);
+                let operator = node.pool.operator;
+                let commitment = commitment::submission(chain_id, arena, task, epoch, operator, hash, SALT);
                 let commit = Contract::commitSubmissionCall { task, commitment };
                 commits.push((node.account, arena, commit.abi_encode().into()));
-                let open = Contract::openSubmissionCall { task, contentHash: hash, salt, uri: String::new() };
-                opens.push((node.account, arena, open.abi_encode().into()));
-                contents.insert(i, hash);
+                population.list.commitments += 1;
+                committed.insert(i, (population.list.commitments, hash));
             }
-            submitted.push(contents);
+            for (i, (number, hash)) in committed {
+                let open =
+                    Contract::openSubmissionCall { task, contentHash: hash, salt: SALT, uri: String::new() };
+                opens.push((population.nodes[i].account, arena, open.abi_encode().into()));
+                population.list.open(i, number, hash);
+            }
         }
-        self.wait(0);
         drop(self.block(commits).await);
         self.wait(200);
         drop(self.block(opens).await);
-        submitted
     }
 
-    async fn draw(&mut self, submitted: Vec<BTreeMap<usize, B256>>) -> Vec<Flight> {
-        let arena = self.deployment.arena;
+    /// Draws the seeds of all tasks with a submission and an eligible validator.
+    async fn draw(&mut self) -> Vec<Flight> {
         self.wait(400);
-        let calls = self.populations.iter().map(|population| {
-            (0, arena, Contract::drawSeedCall { task: population.task }.abi_encode().into())
-        });
-        let receipts = self.block(calls.collect()).await;
-        let flight = |((population, contents), receipt): (
-            (&Population, BTreeMap<usize, B256>),
-            &TransactionReceipt,
-        )| {
+        let drawn = |population: &Population| {
+            !population.list.entries.is_empty() && !population.totals().validators_direct.is_zero()
+        };
+        let indices: Vec<usize> =
+            (0..self.populations.len()).filter(|i| drawn(&self.populations[*i])).collect();
+        let draw = |i: &usize| {
+            let seed = Contract::drawSeedCall { task: self.populations[*i].task };
+            (0, self.deployment.arena, seed.abi_encode().into())
+        };
+        let calls = indices.iter().map(draw).collect();
+        let receipts = self.block(calls).await;
+        let mut flights = Vec::new();
+        for (index, receipt) in indices.into_iter().zip(&receipts) {
+            self.check_stakes(index).await;
             let drawn: Contract::SeedDrawn = event(receipt);
             let opened: Vault::BudgetOpened = event(receipt);
-            // Commitments are numbered as they arrive, which is by node, epoch after epoch.
-            let nodes = population.nodes.len() as u64;
-            let number = |i: usize| u64::from(self.epoch - 1) * nodes + i as u64 + 1;
-            Flight {
+            let mut population = self.populations[index].clone();
+            if self.epoch == 1 {
+                // A commission that was set before the first epoch acts from the second one on.
+                population.forget_commissions();
+            }
+            let listed = self.populations[index].list.draw(population.params.freshData);
+            assert_eq!(drawn.listed, U256::from(listed.len()), "task {}", population.task);
+            flights.push(Flight {
+                index,
+                epoch: self.epoch,
                 seed: drawn.seed,
                 validator_stake: drawn.validatorStake,
                 budget: Budget { emission: opened.emission, bounty: opened.bounty },
-                entries: contents.into_iter().map(|(i, hash)| (i, number(i), hash)).collect(),
-            }
-        };
-        self.populations.iter().zip(submitted).zip(&receipts).map(flight).collect()
+                population,
+                listed,
+                sheets: Vec::new(),
+                unrevealed: Vec::new(),
+            });
+        }
+        flights
     }
 
-    /// Validators commit and most of them reveal. By task: number of the validator and its sheet, in the order of reveals.
-    async fn report(&mut self, flights: &[Flight], random: &mut Random) -> Vec<Vec<(usize, Sheet)>> {
+    /// The vault counts the stakes that the moves and slashes so far make.
+    async fn check_stakes(&self, index: usize) {
+        let population = &self.populations[index];
+        let vault = Vault::new(self.deployment.vault, &self.provider);
+        for (role, members) in [(1, &population.nodes), (2, &population.validators)] {
+            let operators: Vec<Address> = members.iter().map(|member| member.pool.operator).collect();
+            let epoch = U256::from(self.epoch);
+            let stakes = vault.stakesAt(population.task, role, operators, epoch).call().await.unwrap();
+            for (stake, member) in stakes.iter().zip(members) {
+                let (direct, delegated) = (U256::from(stake.direct), U256::from(stake.delegated));
+                let expected = (member.pool.direct, member.pool.delegated);
+                assert_eq!((direct, delegated), expected, "task {}, epoch {epoch}", population.task);
+            }
+        }
+    }
+
+    /// Eligible validators commit, and most of them reveal.
+    async fn report(&mut self, flights: &mut [Flight], random: &mut Random) {
         let (arena, epoch, chain_id) = (self.deployment.arena, self.epoch, self.deployment.chain_id);
-        let (mut commits, mut reveals, mut sheets) = (Calls::new(), Calls::new(), Vec::new());
-        for (population, flight) in self.populations.iter().zip(flights) {
-            let truths: Vec<u32> = flight
-                .entries
-                .iter()
+        let (mut commits, mut reveals) = (Calls::new(), Calls::new());
+        for flight in flights.iter_mut().filter(|flight| !flight.listed.is_empty()) {
+            let population = &flight.population;
+            let task = population.task;
+            let truths: Vec<u32> = (0..population.list.entries.len())
                 .map(|_| 1 + u32::try_from(random.word() % 999_990_000).unwrap())
                 .collect();
-            let mut of_task = Vec::new();
             for (i, validator) in population.validators.iter().enumerate() {
-                let places = places(population, flight, validator, epoch);
-                let scores: Vec<_> =
-                    places.iter().map(|place| (*place, score(truths[*place as usize], random))).collect();
-                let words: Vec<_> = scores.iter().map(|(_, score)| *score).collect();
+                if !population.has_validator(i) {
+                    continue;
+                }
+                let sheet: Sheet = places(flight, validator)
+                    .map(|place| (place, score(truths[place as usize], random)))
+                    .collect();
+                let words: Vec<_> = sheet.iter().map(|(_, score)| *score).collect();
                 let bytes = commitment::encode_scores(&words);
-                let (task, operator) = (population.task, validator.pool.operator);
+                let operator = validator.pool.operator;
                 let commitment =
                     commitment::scores(chain_id, arena, task, epoch, operator, SALT, flight.seed, &bytes);
                 let commit = Contract::commitScoresCall { task, commitment };
@@ -256,73 +357,82 @@ impl Arena {
                 if random.chance(90) {
                     let reveal = Contract::revealScoresCall { task, salt: SALT, scores: bytes.into() };
                     reveals.push((validator.account, arena, reveal.abi_encode().into()));
-                    of_task.push((i, scores));
+                    flight.sheets.push((i, sheet));
+                } else {
+                    flight.unrevealed.push(i);
                 }
             }
-            sheets.push(of_task);
         }
         self.wait(500);
         drop(self.block(commits).await);
         self.wait(700);
         drop(self.block(reveals).await);
         self.wait(850);
-        sheets
     }
 
-    /// Sends the settlement of one task's epoch; what was credited, by operator.
+    /// Most of those who did not reveal are slashed, and the epoch is settled and compared.
+    async fn finish(&mut self, flight: Flight, random: &mut Random) {
+        let task = flight.population.task;
+        let mut reports = Calls::new();
+        for i in flight.unrevealed.iter().filter(|_| random.chance(80)) {
+            let pool = flight.population.validators[*i].pool;
+            let report = Contract::reportUnrevealedCall { task, validator: pool.operator };
+            reports.push((0, self.deployment.arena, report.abi_encode().into()));
+            let epsilon = flight.population.rules.epsilon_wad;
+            let effective = rewards::effective(pool.direct, pool.delegated, epsilon).unwrap();
+            self.populations[flight.index].validators[*i].slash(effective, self.epoch, self.slash_wad);
+        }
+        self.seen.slashed += reports.len();
+        drop(self.block(reports).await);
+        let input = input(&flight);
+        let settlement = settle(&input).unwrap();
+        assert_eq!(settlement.validator_stake, flight.validator_stake, "task {task}: V");
+        let credited = self.settle(&flight, &settlement, random).await;
+        self.seen.epochs += 1;
+        self.seen.payments += compare(&flight, &settlement, &credited);
+        self.seen.kept += input.submissions.iter().filter(|submission| submission.kept.is_some()).count();
+        self.seen.ineligible += input.submissions.iter().filter(|submission| !submission.eligible).count();
+    }
+
+    /// Sends the settlement of one task's epoch, in batches of any order and size; what was credited, by operator.
     async fn settle(
         &mut self,
-        population: &Population,
         flight: &Flight,
-        sheets: &[(usize, Sheet)],
         settlement: &Settlement,
+        random: &mut Random,
     ) -> BTreeMap<Address, Vault::Credited> {
-        let (arena, task) = (self.deployment.arena, population.task);
-        let tallies: Vec<_> = (0..)
-            .zip(&flight.entries)
-            .map(|(place, (i, _, _))| {
-                let scored = |(_, sheet): &(usize, Sheet)| {
-                    sheet.iter().any(|(scored, score)| *scored == place && score.is_some())
-                };
-                let revealers = (0_u32..).zip(sheets).filter(|(_, sheet)| scored(sheet));
-                Contract::Tally {
-                    node: population.nodes[*i].pool.operator,
-                    place,
-                    median: settlement.submissions[place as usize].consensus.map_or(0, Score::get),
-                    revealers: revealers
-                        .flat_map(|(index, _)| index.to_be_bytes())
-                        .collect::<Vec<_>>()
-                        .into(),
-                }
-            })
-            .collect();
-        let order: Vec<Address> = settlement
-            .order
-            .iter()
-            .map(|place| population.nodes[flight.entries[*place as usize].0].pool.operator)
-            .collect();
-        let mut calls: Vec<Bytes> = tallies
-            .chunks(40)
-            .map(|part| Contract::tallyCall { task, tallies: part.to_vec() }.abi_encode().into())
-            .collect();
-        let ranges = |total: usize, most: usize| {
-            (0..total).step_by(most).map(move |from| (U256::from(from), U256::from(most.min(total - from))))
-        };
+        let (arena, task) = (self.deployment.arena, flight.population.task);
+        let operator = |entry: &usize| flight.operator(*entry);
+        let mut entries: Vec<usize> = (0..flight.population.list.entries.len()).collect();
+        shuffle(&mut entries, random);
+        let mut calls: Vec<Bytes> = Vec::new();
+        for (from, count) in batches(entries.len(), 40, random) {
+            let tallies = entries[from..from + count].iter().map(|entry| tally(flight, settlement, *entry));
+            calls.push(Contract::tallyCall { task, tallies: tallies.collect() }.abi_encode().into());
+        }
+        let scored = &mut self.populations[flight.index].list;
+        for entry in entries.iter().filter(|entry| flight.listed.contains(entry)) {
+            scored.score(*entry, settlement.submissions[*entry].consensus);
+        }
+        let order: Vec<Address> = settlement.order.iter().map(|place| operator(&(*place as usize))).collect();
+        let (mut nodes, mut validators) = (Vec::new(), Vec::new());
         if !order.is_empty() {
             calls.push(Contract::rankCall { task, order: order.clone() }.abi_encode().into());
-            calls.extend(ranges(order.len(), 60).map(|(from, count)| {
+            nodes.extend(overlapping(order.len(), 60, random).map(|(from, count)| {
                 Bytes::from(Contract::payNodesCall { task, from, count, order: order.clone() }.abi_encode())
             }));
         }
-        calls.extend(
-            ranges(sheets.len(), 20)
+        let revealed = flight.sheets.len();
+        validators.extend(
+            overlapping(revealed, 20, random)
                 .map(|(from, count)| Bytes::from(Contract::weighCall { task, from, count }.abi_encode())),
         );
         if !settlement.validator_weight.is_zero() {
-            calls.extend(ranges(sheets.len(), 60).map(|(from, count)| {
+            validators.extend(overlapping(revealed, 60, random).map(|(from, count)| {
                 Bytes::from(Contract::payValidatorsCall { task, from, count }.abi_encode())
             }));
         }
+        calls.extend(merge(nodes, validators, random));
         let receipts = self.block(calls.into_iter().map(|call| (0, arena, call)).collect()).await;
         let logs = receipts.iter().flat_map(|receipt| receipt.logs());
         let settled =
@@ -375,97 +485,7 @@ impl Arena {
     }
 }
 
-/// What a validator drew, in the order of the draw, and what it says of it.
-type Sheet = Vec<(u32, Option<Score>)>;
-
-fn stake(vault: Address, task: U256, role: u8, member: &Member, calls: &mut Calls) {
-    let stake = Vault::stakeCall { task, role, amount: narrow(member.pool.direct) };
-    calls.push((member.account, vault, stake.abi_encode().into()));
-    let commission = Vault::setCommissionCall { task, commissionWad: member.pool.commission_wad.to() };
-    calls.push((member.account, vault, commission.abi_encode().into()));
-    for (delegator, amount) in &member.delegations {
-        let operator = member.pool.operator;
-        let delegate = Vault::delegateCall { task, operator, amount: narrow(*amount) };
-        calls.push((*delegator, vault, delegate.abi_encode().into()));
-    }
-}
-
-fn places(population: &Population, flight: &Flight, validator: &Member, epoch: u32) -> Vec<u32> {
-    let (pool, rules) = (&validator.pool, &population.rules);
-    let stake = rewards::effective(pool.direct, pool.delegated, rules.epsilon_wad).unwrap();
-    let listed = u32::try_from(flight.entries.len()).unwrap();
-    let count = assignment::count(rules.redundancy, listed, stake, flight.validator_stake).unwrap();
-    let key = assignment::key(flight.seed, population.task, epoch, pool.operator);
-    assignment::draw(key, listed, count).unwrap().collect()
-}
-
-fn input(population: &Population, flight: &Flight, sheets: &[(usize, Sheet)]) -> EpochInput {
-    let sum = |members: &[Member], part: fn(&Member) -> U256| members.iter().map(part).sum();
-    let submissions = flight.entries.iter().map(|(i, number, hash)| Submission {
-        pool: population.nodes[*i].pool,
-        number: *number,
-        eligible: true,
-        // The node of the lowest number that disclosed it keeps it.
-        duplicate: flight.entries.iter().any(|(_, other, same)| same == hash && other < number),
-        kept: None,
-    });
-    let validators = sheets
-        .iter()
-        .map(|(i, sheet)| Validator { pool: population.validators[*i].pool, scores: sheet.clone() });
-    EpochInput {
-        task: population.rules,
-        budget: flight.budget,
-        totals: Totals {
-            nodes_direct: sum(&population.nodes, |member| member.pool.direct),
-            validators_direct: sum(&population.validators, |member| member.pool.direct),
-            validators_delegated: sum(&population.validators, |member| member.pool.delegated),
-        },
-        submissions: submissions.collect(),
-        validators: validators.collect(),
-    }
-}
-
-/// Every pool got what the mechanism says; returns how many were paid.
-fn compare(
-    population: &Population,
-    flight: &Flight,
-    sheets: &[(usize, Sheet)],
-    settlement: &Settlement,
-    credited: &BTreeMap<Address, Vault::Credited>,
-) -> usize {
-    let nodes = flight.entries.iter().zip(&settlement.submissions).map(|((i, _, _), submission)| {
-        (population.nodes[*i].pool.operator, submission.payment, submission.status == Status::Ranked)
-    });
-    let validators = sheets.iter().zip(&settlement.validators).map(|((i, _), validator)| {
-        let paid = !settlement.validator_weight.is_zero();
-        (population.validators[*i].pool.operator, validator.payment, paid)
-    });
-    let mut paid = U256::ZERO;
-    for (operator, payment, expected) in nodes.chain(validators) {
-        let of_task = format!("task {}, operator {operator}", population.task);
-        let Some(credit) = credited.get(&operator) else {
-            assert!(!expected, "{of_task} was not credited");
-            continue;
-        };
-        assert!(expected, "{of_task} was credited");
-        assert_eq!(credit.withDelegation, payment.reward.with_delegation, "{of_task}: reward");
-        assert_eq!(credit.operatorAmount, payment.operator, "{of_task}: the operator's part");
-        assert_eq!(
-            credit.withDelegation - credit.operatorAmount,
-            payment.delegators,
-            "{of_task}: the delegators' part"
-        );
-        paid += credit.withDelegation;
-    }
-    assert_eq!(paid, settlement.paid, "task {}: the sum", population.task);
-    credited.len()
-}
-
 fn event<E: SolEvent>(receipt: &TransactionReceipt) -> E {
     let log = receipt.logs().iter().find(|log| log.topic0() == Some(&E::SIGNATURE_HASH)).unwrap();
     E::decode_log(&log.inner).unwrap().data
-}
-
-fn narrow(amount: U256) -> U96 {
-    amount.saturating_to()
 }

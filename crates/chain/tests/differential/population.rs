@@ -1,25 +1,19 @@
-//! Who takes part in a task, with what stake, and what they submit and report.
+//! Who takes part in a task, and what they submit and report.
 
 use aiarena_chain::bindings::Arena as Contract;
 use aiarena_mechanism::{
     Score,
     fixed_point::WAD,
     ranking::RankingRule,
-    settle::{Pool, Task},
+    settle::{Task, Totals},
 };
 use alloy::primitives::{Address, B256, U256, aliases::U96, keccak256};
 
-use crate::random::Random;
-
-/// One pool, as it counts from the first epoch on.
-#[derive(Debug, Clone)]
-pub(crate) struct Member {
-    /// Its account, by number.
-    pub(crate) account: usize,
-    pub(crate) pool: Pool,
-    /// Who delegates how much.
-    pub(crate) delegations: Vec<(usize, U256)>,
-}
+use crate::{
+    list::{Entry, List},
+    random::Random,
+    stakes::Member,
+};
 
 /// A task and everybody in it.
 #[derive(Debug, Clone)]
@@ -27,28 +21,37 @@ pub(crate) struct Population {
     pub(crate) task: U256,
     pub(crate) params: Contract::TaskParams,
     pub(crate) rules: Task,
+    pub(crate) list: List,
     pub(crate) nodes: Vec<Member>,
     pub(crate) validators: Vec<Member>,
     pub(crate) bounty: U256,
 }
 
-/// Sizes with a median of some 20 nodes, and now and then the most that there are.
+/// The most nodes, validators and delegators of a task.
+pub(crate) const MOST: (usize, usize, usize) = (200, 100, 500);
+
+/// Sizes with a median of some 20, and now and then any up to the most.
 fn size(random: &mut Random, most: usize) -> usize {
     match random.below(100) {
         0 => most,
         1..10 => 1 + random.below(2),
-        10..60 => 1 + random.below(most / 10),
-        60..95 => most / 10 + random.below(most / 8),
+        10..50 => 1 + random.below(20),
+        50..95 => 20 + random.below(20),
         _ => 1 + random.below(most),
     }
 }
 
 impl Population {
-    /// `first` is the number of the first account of this population; the next free one comes back.
-    pub(crate) fn new(task: u64, random: &mut Random, accounts: &[Address], epochs: u32) -> Self {
-        let nodes = size(random, 200);
-        let validators = size(random, 100);
-        let delegators = size(random, 500).min(accounts.len() - nodes - validators);
+    /// A population of random sizes, or of the most that there are.
+    pub(crate) fn new(
+        task: u64,
+        largest: bool,
+        random: &mut Random,
+        accounts: &[Address],
+        epochs: u32,
+    ) -> Self {
+        let mut size = |most| if largest { most } else { size(random, most) };
+        let (nodes, validators, delegators) = (size(MOST.0), size(MOST.1), size(MOST.2));
         let rule = if random.chance(50) {
             RankingRule::StakeIntegral {
                 phi_wad: WAD / U256::from(20) + U256::from(random.word() % 9_000_000_000_000_000_000),
@@ -67,13 +70,15 @@ impl Population {
             tolerance: *random.pick(&[0, 1, 1_000, 10_000_000]),
             redundancy: *random.pick(&[1, 3, 15, 15, 15, 40]),
         };
+        let params = params(&rules, random, epochs);
         let mut members = |from: usize, count: usize| -> Vec<Member> {
             (from..from + count).map(|account| Member::new(account, accounts, random)).collect()
         };
         let mut population = Self {
             task: U256::from(task),
-            params: params(&rules, epochs),
+            params,
             rules,
+            list: List::default(),
             nodes: members(0, nodes),
             validators: members(nodes, validators),
             bounty: U256::ZERO,
@@ -82,11 +87,36 @@ impl Population {
         for delegator in nodes + validators..nodes + validators + delegators {
             let side = if random.chance(50) { &mut population.nodes } else { &mut population.validators };
             let member = random.below(side.len());
-            let amount = random.amount();
-            side[member].delegations.push((delegator, amount));
-            side[member].pool.delegated += amount;
+            side[member].founded_by(delegator, random.amount());
         }
         population
+    }
+
+    /// Whether a node's direct stake is the least in the current epoch.
+    pub(crate) fn has_node(&self, node: usize) -> bool {
+        self.nodes[node].pool.direct >= U256::from(self.params.minNodeStake)
+    }
+
+    /// Whether a validator's direct stake is the least in the current epoch.
+    pub(crate) fn has_validator(&self, validator: usize) -> bool {
+        self.validators[validator].pool.direct >= U256::from(self.params.minValidatorStake)
+    }
+
+    /// Whether a submission's node is eligible, and did not withdraw it before the epoch.
+    pub(crate) fn is_eligible(&self, entry: &Entry, epoch: u32) -> bool {
+        self.has_node(entry.node) && entry.withdrawn_in.is_none_or(|withdrawn| withdrawn >= epoch)
+    }
+
+    /// Stakes of all eligible pools.
+    pub(crate) fn totals(&self) -> Totals {
+        let nodes = (0..self.nodes.len()).filter(|i| self.has_node(*i)).map(|i| self.nodes[i].pool);
+        let validators =
+            (0..self.validators.len()).filter(|i| self.has_validator(*i)).map(|i| self.validators[i].pool);
+        Totals {
+            nodes_direct: nodes.map(|pool| pool.direct).sum(),
+            validators_direct: validators.clone().map(|pool| pool.direct).sum(),
+            validators_delegated: validators.map(|pool| pool.delegated).sum(),
+        }
     }
 
     pub(crate) fn forget_commissions(&mut self) {
@@ -102,20 +132,7 @@ impl Population {
     }
 }
 
-impl Member {
-    fn new(account: usize, accounts: &[Address], random: &mut Random) -> Self {
-        let commission = random.word() % 1_000_000_001;
-        let pool = Pool {
-            operator: accounts[account],
-            direct: random.amount(),
-            delegated: U256::ZERO,
-            commission_wad: U256::from(commission) * U256::from(1_000_000_000_u64),
-        };
-        Self { account, pool, delegations: Vec::new() }
-    }
-}
-
-fn params(rules: &Task, epochs: u32) -> Contract::TaskParams {
+fn params(rules: &Task, random: &mut Random, epochs: u32) -> Contract::TaskParams {
     let narrow = |value: U256| -> u64 { value.to() };
     let (rule, phi, q, alpha, cutoff) = match rules.rule {
         RankingRule::StakeIntegral { phi_wad } => (0, narrow(phi_wad), 0, 0, 0),
@@ -123,13 +140,17 @@ fn params(rules: &Task, epochs: u32) -> Contract::TaskParams {
             (1, 0, narrow(q_wad), narrow(alpha_wad), u16::try_from(cutoff).unwrap())
         }
     };
+    let minimum = |random: &mut Random| match random.below(2) {
+        0 => U96::from(1),
+        _ => U96::from(1_u64 << random.below(30)),
+    };
     Contract::TaskParams {
         metadata: B256::ZERO,
         evaluationRoot: B256::ZERO,
-        minNodeStake: U96::from(1),
-        minValidatorStake: U96::from(1),
+        minNodeStake: minimum(random),
+        minValidatorStake: minimum(random),
         redundancy: u8::try_from(rules.redundancy).unwrap(),
-        freshData: true,
+        freshData: random.chance(50),
         rule,
         metric: 0,
         maxSubmissions: 200,

@@ -20,6 +20,7 @@ use alloy::{
 
 use crate::{
     faults::with_own_answers,
+    miner::waiting,
     world::{QUICK, World},
 };
 
@@ -132,7 +133,9 @@ async fn what_was_taken_is_not_dropped_because_more_is_too_dear() {
     let account = world.account(world.chain.rpc_client(), None).await;
     let stuck = world.mint(&account, 0);
     let poor = async {
-        tokio::time::sleep(QUICK.raise_after / 4).await;
+        while waiting(&world.provider).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
         let block =
             world.provider.get_block_by_number(BlockNumberOrTag::Pending).full().await.unwrap().unwrap();
         let sent = block.transactions.txns().next().expect("the first attempt waits").inner.inner().clone();

@@ -3,6 +3,8 @@
 
 mod faults;
 mod fees;
+mod miner;
+mod raises;
 mod refusals;
 mod schedules;
 mod world;

@@ -11,6 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use aiarena_chain::{
@@ -20,12 +21,17 @@ use aiarena_chain::{
 };
 use alloy::{
     primitives::{Address, U256},
-    providers::{DynProvider, Provider},
+    providers::{DynProvider, Provider, ext::AnvilApi},
     rpc::client::RpcClient,
     signers::local::PrivateKeySigner,
 };
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::{process::Command, task::JoinHandle};
+
+use self::miner::mine_after_two_raises;
+
+#[path = "../journal/miner.rs"]
+mod miner;
 
 const MINTS: u32 = 3;
 /// More steps than a process takes.
@@ -39,7 +45,7 @@ fn key() -> PrivateKeySigner {
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.get(1).map(String::as_str) {
-        Some("child") => child(&arguments[2], &arguments[3], Path::new(&arguments[4]), &arguments[5]).await,
+        Some("child") => child(&arguments[2..]).await,
         // What a test runner asks of every test program.
         Some("--list") => println!("kill: test"),
         _ => parent().await,
@@ -48,8 +54,9 @@ async fn main() -> ExitCode {
 }
 
 /// Mints all amounts, then ends; killed by its own hand at the step of this number, as by nobody's.
-async fn child(url: &str, token: &str, folder: &Path, nth: &str) {
-    let nth: usize = nth.parse().unwrap();
+async fn child(arguments: &[String]) {
+    let [url, token, folder, raise_millis, nth] = arguments else { panic!("{arguments:?}") };
+    let (nth, raise_millis): (usize, u64) = (nth.parse().unwrap(), raise_millis.parse().unwrap());
     let told = AtomicUsize::new(0);
     let watcher = Arc::new(move |step: Step| {
         println!("{step:?}");
@@ -59,10 +66,11 @@ async fn child(url: &str, token: &str, folder: &Path, nth: &str) {
             unreachable!("SIGKILL cannot be ignored");
         }
     });
-    let journal = Journal::open(folder, 31_337, key().address()).await.unwrap().watched(watcher);
+    let journal = Journal::open(Path::new(folder), 31_337, key().address()).await.unwrap().watched(watcher);
     let rpc = RpcClient::new_http(url.parse().unwrap());
-    rpc.set_poll_interval(std::time::Duration::from_millis(2));
-    let account = Account::with_journal(rpc, key(), journal, FeePolicy::default()).await.unwrap();
+    rpc.set_poll_interval(Duration::from_millis(2));
+    let policy = FeePolicy { raise_after: Duration::from_millis(raise_millis), ..FeePolicy::default() };
+    let account = Account::with_journal(rpc, key(), journal, policy).await.unwrap();
     account.resume().await.unwrap();
     for number in 0..MINTS {
         let call = ArenaToken::mintCall { to: Address::repeat_byte(1), amount: U256::from(1 << number) };
@@ -71,23 +79,56 @@ async fn child(url: &str, token: &str, folder: &Path, nth: &str) {
     account.confirm(u64::MAX, 0).await.unwrap();
 }
 
+/// When a chain mines what it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mining {
+    AtOnce,
+    AfterTwoRaises,
+}
+
+impl Mining {
+    /// After how many milliseconds a process raises a fee.
+    fn raise_millis(self) -> u64 {
+        match self {
+            Self::AtOnce => 15_000,
+            Self::AfterTwoRaises => 20,
+        }
+    }
+}
+
 /// A chain, and the folder of a process that is killed.
 struct World {
     provider: DynProvider,
     server: Server,
     token: Address,
     folder: TempDir,
+    mining: Mining,
+    miner: Option<JoinHandle<()>>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.miner.as_ref().inspect(|miner| miner.abort());
+    }
 }
 
 impl World {
-    async fn new() -> Self {
+    async fn new(mining: Mining) -> Self {
         let config = Config::default().with_balance(key().address(), U256::from(10_u128.pow(24)));
         let chain = EmbeddedChain::new(config).unwrap();
         let account = Account::new(chain.rpc_client(), key());
         let token =
             account.deploy("ArenaToken", ArenaToken::BYTECODE.clone()).await.unwrap().created.unwrap();
         let server = chain.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        Self { provider: chain.provider(), server, token, folder: tempfile::tempdir().unwrap() }
+        let (provider, folder) = (chain.provider(), tempfile::tempdir().unwrap());
+        let miner = match mining {
+            Mining::AtOnce => None,
+            Mining::AfterTwoRaises => {
+                provider.anvil_set_auto_mine(false).await.unwrap();
+                Some(tokio::spawn(mine_after_two_raises(provider.clone())))
+            }
+        };
+        Self { provider, server, token, folder, mining, miner }
     }
 
     /// Runs the process until its step of this number, or to its end; `room`: the largest file that it can write, in bytes.
@@ -102,7 +143,8 @@ impl World {
             }
         };
         command.args(["child", &self.server.url(), &self.token.to_string()]);
-        command.arg(self.folder.path()).arg(nth.to_string()).output().await.unwrap()
+        command.arg(self.folder.path()).arg(self.mining.raise_millis().to_string());
+        command.arg(nth.to_string()).output().await.unwrap()
     }
 
     async fn check(&self, story: &str) {
@@ -114,23 +156,27 @@ impl World {
 }
 
 async fn parent() {
-    let killed = killed_after_every_step().await;
+    let killed = killed_after_every_step(Mining::AtOnce).await;
     println!("test killed after {} steps ... ok", killed.len());
+    let raising = killed_after_every_step(Mining::AfterTwoRaises).await;
+    let signed = raising.iter().filter(|step| *step == "Signed").count();
+    assert!(signed >= 3 * MINTS as usize, "{raising:?}");
+    println!("test killed after {} steps with two raises of each fee ... ok", raising.len());
     let full = full_disks().await;
     println!("test {full} full disks ... ok");
-    println!("\ntest result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+    println!("\ntest result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
 }
 
-async fn killed_after_every_step() -> Vec<String> {
+async fn killed_after_every_step(mining: Mining) -> Vec<String> {
     let mut killed_after = Vec::new();
     for nth in 0..MOST_STEPS {
-        let world = World::new().await;
+        let world = World::new(mining).await;
         let first = world.run(nth, None).await;
         let steps = String::from_utf8(first.stdout).unwrap();
         let last = steps.lines().last().unwrap_or_default().to_owned();
         let second = world.run(MOST_STEPS, None).await;
         assert!(second.status.success(), "after {nth}: {}", String::from_utf8_lossy(&second.stderr));
-        world.check(&format!("killed after step {nth}, {last}")).await;
+        world.check(&format!("mined {mining:?}, killed after step {nth}, {last}")).await;
         if first.status.success() {
             let all = ["Intended", "Signed", "Sent", "Mined", "Final"];
             assert!(all.iter().all(|step| killed_after.iter().any(|seen| seen == step)), "{killed_after:?}");
@@ -145,7 +191,7 @@ async fn killed_after_every_step() -> Vec<String> {
 async fn full_disks() -> u32 {
     let mut full = 0;
     for room in (0..16).map(|step| 4_096 * (step * step + 1)) {
-        let world = World::new().await;
+        let world = World::new(Mining::AtOnce).await;
         let first = world.run(MOST_STEPS, Some(room)).await;
         full += u32::from(!first.status.success());
         let second = world.run(MOST_STEPS, None).await;
