@@ -1,5 +1,7 @@
 //! The task, its people and what they send.
 
+mod crowd;
+
 use std::collections::BTreeMap;
 
 use aiarena_chain::{
@@ -28,8 +30,6 @@ use alloy::{
     sol_types::{SolCall, SolEvent},
 };
 
-pub(crate) const NODES: usize = 2_000;
-pub(crate) const VALIDATORS: usize = 1_000;
 pub(crate) const EPOCHS: u32 = 2;
 const GENESIS: u64 = 1_800_000_000;
 const EPOCH_LENGTH: u32 = 1_000;
@@ -79,6 +79,8 @@ type Sheet = Vec<(u32, Option<Score>)>;
 pub(crate) struct Large {
     provider: DynProvider,
     deployment: Deployment,
+    /// So many of the keys are nodes.
+    size: usize,
     keys: Vec<PrivateKeySigner>,
     nonces: Vec<u64>,
     now: u64,
@@ -95,8 +97,8 @@ fn number(what: &str, of: u64, below: u64) -> u64 {
 }
 
 impl Large {
-    pub(crate) async fn build() -> Self {
-        let keys: Vec<PrivateKeySigner> = (0..1 + NODES + VALIDATORS)
+    pub(crate) async fn build(nodes: usize, validators: usize) -> Self {
+        let keys: Vec<PrivateKeySigner> = (0..1 + nodes + validators)
             .map(|i| PrivateKeySigner::from_bytes(&keccak256(U256::from(i + 1).to_be_bytes::<32>())).unwrap())
             .collect();
         let config = Config {
@@ -132,7 +134,8 @@ impl Large {
         let pools = pools.collect();
         let now = GENESIS - 5_000;
         let credited = (U256::ZERO, U256::ZERO);
-        let mut large = Self { provider, deployment, keys, nonces, now, epoch: 0, pools, credited };
+        let mut large =
+            Self { provider, deployment, size: nodes, keys, nonces, now, epoch: 0, pools, credited };
         large.found().await;
         large
     }
@@ -158,7 +161,7 @@ impl Large {
         let fund = Vault::fundCall { task: TASK, amount: U96::from(1_u128 << 73) };
         calls.push((0, vault, fund.abi_encode().into()));
         for (i, pool) in self.pools.iter().enumerate().skip(1) {
-            let role = if i <= NODES { 1 } else { 2 };
+            let role = if i <= self.size { 1 } else { 2 };
             let stake = Vault::stakeCall { task: TASK, role, amount: pool.direct.to() };
             calls.push((i, vault, stake.abi_encode().into()));
             let operator = pool.operator;
@@ -169,11 +172,11 @@ impl Large {
     }
 
     fn nodes(&self) -> &[Pool] {
-        &self.pools[1..=NODES]
+        &self.pools[1..=self.size]
     }
 
     fn validators(&self) -> &[Pool] {
-        &self.pools[NODES + 1..]
+        &self.pools[self.size + 1..]
     }
 
     /// Plays an epoch; what each kind of call cost.
@@ -225,7 +228,7 @@ impl Large {
     /// Validators commit and reveal; their sheets, in the order of the reveals.
     async fn report(&mut self, drawn: &Arena::SeedDrawn, steps: &mut Vec<Step>) -> Vec<Sheet> {
         let (chain, arena, epoch) = (self.deployment.chain_id, self.deployment.arena, self.epoch);
-        let listed = u32::try_from(NODES).unwrap();
+        let listed = u32::try_from(self.size).unwrap();
         let (mut commits, mut reveals, mut sheets) = (Vec::new(), Vec::new(), Vec::new());
         for (i, pool) in self.validators().iter().enumerate() {
             let stake = rewards::effective(pool.direct, pool.delegated, WAD).unwrap();
@@ -238,9 +241,9 @@ impl Large {
             let commitment =
                 commitment::scores(chain, arena, TASK, epoch, pool.operator, SALT, drawn.seed, &bytes);
             let commit = Arena::commitScoresCall { task: TASK, commitment };
-            commits.push((1 + NODES + i, arena, commit.abi_encode().into()));
+            commits.push((1 + self.size + i, arena, commit.abi_encode().into()));
             let reveal = Arena::revealScoresCall { task: TASK, salt: SALT, scores: bytes.into() };
-            reveals.push((1 + NODES + i, arena, reveal.abi_encode().into()));
+            reveals.push((1 + self.size + i, arena, reveal.abi_encode().into()));
             sheets.push(sheet);
         }
         self.wait(500);
@@ -257,7 +260,7 @@ impl Large {
         steps: &mut Vec<Step>,
     ) -> Vec<TransactionReceipt> {
         let task = TASK;
-        let mut revealers = vec![Vec::new(); NODES];
+        let mut revealers = vec![Vec::new(); self.size];
         for (index, sheet) in (0_u32..).zip(sheets) {
             for (place, _) in sheet.iter().filter(|(_, score)| score.is_some()) {
                 revealers[*place as usize].extend(index.to_be_bytes());
@@ -303,7 +306,7 @@ impl Large {
 
     fn input(&self, budget: Budget, sheets: &[Sheet]) -> EpochInput {
         let direct = |pools: &[Pool]| pools.iter().map(|pool| pool.direct).sum();
-        let first = u64::from(self.epoch - 1) * NODES as u64 + 1;
+        let first = u64::from(self.epoch - 1) * self.size as u64 + 1;
         let submissions = (first..).zip(self.nodes()).map(|(number, pool)| Submission {
             pool: *pool,
             number,
@@ -343,8 +346,9 @@ impl Large {
         let by_operator: BTreeMap<Address, _> =
             credits.iter().map(|credit| (credit.operator, credit)).collect();
         let ranked = settlement.order.len();
-        assert!(ranked > NODES * 9 / 10, "only {ranked} are ranked");
-        assert_eq!((credits.len(), by_operator.len()), (ranked + VALIDATORS, ranked + VALIDATORS));
+        assert!(ranked > self.size * 9 / 10, "only {ranked} are ranked");
+        let paid = ranked + self.validators().len();
+        assert_eq!((credits.len(), by_operator.len()), (paid, paid));
         let nodes = self.nodes().iter().zip(&settlement.submissions).map(|(pool, node)| (pool, node.payment));
         let validators = self.validators().iter().zip(&settlement.validators);
         let validators = validators.map(|(pool, validator)| (pool, validator.payment));
