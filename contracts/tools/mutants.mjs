@@ -43,22 +43,30 @@ if (CHOSEN?.includes(undefined)) throw new Error(`FILES are some of ${FILES.map(
 
 // The stages of a mutant, the fastest first: each has the tests of `only`, and a build of its own. Forge is given no filter,
 // because it would ask the compiler for all interfaces in order to apply it.
-const HARNESS = { name: 'harness', only: /^Libraries\.sol$/, env: { FOUNDRY_SRC: 'harness/harness' } };
+const HARNESS = {
+  name: 'harness',
+  only: /^Libraries\.sol$/,
+  // The optimizer takes longer than the tests do.
+  env: { FOUNDRY_SRC: 'harness/harness', FOUNDRY_OPTIMIZER: 'false' },
+};
+// They are made of one library, without the vault.
+const CHECKPOINTS = { name: 'checkpoints', only: /^Checkpoints\.t\.sol$/, env: { FOUNDRY_SRC: 'none' } };
 const OF_VAULT = '(Vault|Checkpoints|attacks\\/Vault(?!R))';
-// Without the arena: it takes longest.
+// Without the arena, and without the IR pipeline: they take longest.
 const VAULT = {
   name: 'vault',
+  profile: 'mutants_vault',
   only: new RegExp(`^${OF_VAULT}.*\\.t\\.sol$`),
   options: ['--skip', 'src/Arena.sol', '--skip', 'src/Settlement.sol'],
 };
 // Limits of gas are those of optimised code, which is not what is built here.
 const REST = { name: 'rest', only: new RegExp(`^(?!${OF_VAULT}|gas\\/|attacks\\/ArenaLarge).*\\.t\\.sol$`) };
-const STAGES = [HARNESS, VAULT, REST];
-const WITHOUT_HARNESS = ['src/Vault.sol', 'src/libraries/Pools.sol', 'src/libraries/Checkpoints.sol'];
+const STAGES = [HARNESS, CHECKPOINTS, VAULT, REST];
+const FIRST = { Vault: [], Pools: [], Checkpoints: [CHECKPOINTS] };
 
 function stagesOf(file) {
   const ofVault = reaches('src/Vault.sol', file) || reaches('src/Emission.sol', file);
-  return [...(WITHOUT_HARNESS.includes(file) ? [] : [HARNESS]), ...(ofVault ? [VAULT] : []), ...(QUICK ? [] : [REST])];
+  return [...(FIRST[path.basename(file, '.sol')] ?? [HARNESS]), ...(ofVault ? [VAULT] : []), ...(QUICK ? [] : [REST])];
 }
 
 // What is deployed, to find the mutants that are no change at all.
@@ -96,7 +104,7 @@ async function startCompiler() {
 }
 
 /** Runs one stage: `{failed}` names the first test that failed, or is undefined; `{invalid}` if nothing was built. */
-function test({ name, options = [], env = {} }) {
+function test({ name, profile = 'mutants', options = [], env = {} }) {
   const cache = `cache/${name}`;
   // Forge plays failures that it remembers first: those of another mutant say nothing.
   for (const file of ['cache/fuzz', 'cache/invariant', `${cache}/test-failures`]) fs.rmSync(tree(file), { recursive: true, force: true });
@@ -104,12 +112,12 @@ function test({ name, options = [], env = {} }) {
   const forge = [tree('tools', 'forge'), 'test', '--fail-fast', '--color', 'never', ...options];
   const run = spawnSync('sh', ['-c', `ulimit -S -t ${TIMEOUT_SECS}; exec "$0" "$@"`, ...forge], {
     encoding: 'utf8',
-    env: { ...process.env, FOUNDRY_PROFILE: 'mutants', SOLC_SOCKET: SOCKET, ...folders, ...env },
+    env: { ...process.env, FOUNDRY_PROFILE: profile, SOLC_SOCKET: SOCKET, ...folders, ...env },
     maxBuffer: 1 << 28,
   });
   const output = run.stdout + run.stderr;
   if (run.signal === 'SIGXCPU') return { failed: 'timeout' };
-  if (/Compiler run failed/.test(output)) return { invalid: true };
+  if (/Compiler run failed/.test(output)) return { invalid: !/Stack too deep/.test(output), tooDeep: true };
   const failed = output.match(/^\[FAIL.*\] (\w+)\(/m)?.[1] ?? output.match(/^\[FAIL/m)?.[0];
   if (run.status !== 0 && failed === undefined) throw new Error(output);
   return { failed };
@@ -146,9 +154,9 @@ function isUnchanged(file, source) {
 function judge(mutant, source) {
   try {
     for (const stage of stagesOf(mutant.file)) {
-      fs.writeFileSync(tree(mutant.file), source);
+      write(stage);
       demandPasses(stage);
-      fs.writeFileSync(tree(mutant.file), apply(source, mutant));
+      write(stage, mutant.file, apply(source, mutant));
       const { failed, invalid } = test(stage);
       if (invalid) return { verdict: 'invalid' };
       if (failed !== undefined) return { verdict: 'killed', by: failed };
@@ -156,16 +164,43 @@ function judge(mutant, source) {
     if (QUICK) return { verdict: 'open' };
     return { verdict: isUnchanged(mutant.file, source) ? 'same' : 'survived' };
   } finally {
-    fs.writeFileSync(tree(mutant.file), source);
+    write(REST);
   }
+}
+
+// The functions that the pipeline of the vault's stage can compile only if their local variables are in memory.
+const SPILLED = { 'src/Vault.sol': ['slash', 'undelegate'], 'src/libraries/Pools.sol': ['move'] };
+
+/** Writes the source as it is, but for `file`, in the form that a stage can compile. */
+function write(stage, file, content) {
+  for (const name of FILES) {
+    const own = name === file ? content : sources.get(name);
+    const form = stage === VAULT ? (SPILLED[name] ?? []).reduce(spill, own) : own;
+    if (fs.readFileSync(tree(name), 'utf8') !== form) fs.writeFileSync(tree(name), form);
+  }
+}
+
+/** A contract with the local variables of one of its functions, if they are of elementary types, in a struct in memory. */
+function spill(source, name) {
+  const start = source.lastIndexOf('\n', source.indexOf(`function ${name}(`)) + 1;
+  const body = source.indexOf('{\n', start) + 2;
+  const end = source.indexOf('\n    }\n', body);
+  const fields = [];
+  let spilled = source.slice(body, end).replaceAll(/(^ +|\(|, )(u?int\d+|bool|address) (\w+)(?=[,);]| =)/gm, (_, before, type, local) => {
+    fields.push({ type, local });
+    return before + local;
+  });
+  for (const { local } of fields) spilled = spilled.replaceAll(new RegExp(`(?<![.\\w])${local}(?!\\w)`, 'g'), `spilled.${local}`);
+  const struct = `    struct Of_${name} { ${fields.map(({ type, local }) => `${type} ${local};`).join(' ')} }\n`;
+  return source.slice(0, start) + struct + source.slice(start, body) + `        Of_${name} memory spilled;\n` + spilled + source.slice(end);
 }
 
 /** A stage counts if the source as it is passes it. That is looked at when the first mutant comes to it. */
 const passed = new Set();
 function demandPasses(stage) {
   if (passed.has(stage)) return;
-  const { failed, invalid } = test(stage);
-  if (failed !== undefined || invalid) throw new Error(`the source as it is fails: ${failed ?? 'it does not compile'}`);
+  const { failed, invalid, tooDeep } = test(stage);
+  if (failed !== undefined || invalid || tooDeep) throw new Error(`the source as it is fails: ${failed ?? 'it does not compile'}`);
   passed.add(stage);
 }
 
