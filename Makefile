@@ -23,7 +23,7 @@ demo: ## Run a whole arena on this machine (needs Rust alone).
 	cargo run --locked --release -- demo
 
 .PHONY: test
-test: needs setup check-fmt lint test-contracts check-abi check-gas bench-gas slither halmos test-rust doc ## Run every check, as CI does.
+test: needs setup check-fmt lint test-contracts check-mutants check-abi check-gas bench-gas slither halmos test-rust doc ## Run every check, as CI does.
 	@printf '\nAll checks passed.\n'
 
 .PHONY: setup
@@ -97,8 +97,12 @@ halmos: setup $(ANALYSERS) ## Prove properties of the libraries with Halmos; con
 	@$(STEP) 'symbolic proofs' node contracts/tools/halmos.mjs
 
 .PHONY: mutants
-mutants: setup ## Test the tests of the vault and the libraries (takes hours: N=100 SEED=1 for a sample); no part of `make test`.
+mutants: setup ## Test the tests of the vault and the libraries, from where the last run ended (takes hours: N=100 for that many).
 	@$(STEP) 'mutation tests' node contracts/tools/mutants.mjs
+
+.PHONY: check-mutants
+check-mutants: setup ## Check that contracts/mutants.md tells what contracts/mutants.jsonl holds.
+	@$(STEP) 'report of the mutation tests' env REPORT=1 node contracts/tools/mutants.mjs
 
 .PHONY: doc
 doc: ## Build the Rust documentation; warnings are errors.

@@ -2,18 +2,24 @@
 // Mutation testing of the vault and the libraries: changes one small thing of the source at a time, in a copied tree, and
 // runs the tests until one fails. A mutant that no test kills shows what is not tested; mutants.md explains each.
 //
-//   node tools/mutants.mjs              all mutants, for hours
-//   N=100 SEED=1 node tools/mutants.mjs a sample; a larger N with the same seed goes on where the smaller one ended
+//   node tools/mutants.mjs              all mutants that are not judged yet, for hours
+//   N=100 SEED=1 node tools/mutants.mjs so many of them, in an order that the seed tells
 //   FILES=Slashing,Vault N=100 node …   only of these files, one after the other; N is of each
+//   QUICK=1 FILES=… node …              without the tests of the arena: who survives the others is not judged
 //   JOB=2 FILES=… node …                beside another run, in a tree of its own
-//   REPORT=1 node tools/mutants.mjs     only what is known already
+//   REPORT=1 node tools/mutants.mjs     judges none: compares mutants.md with mutants.jsonl
 //
-// Results are kept in cache/mutants/results.jsonl as they come, so that an interrupted run goes on. Each of them holds the
-// digest of the source that was changed. Exit code 1 if less than 90 % of the mutants of a file with at least ten were killed,
-// or if mutants.md does not explain exactly those that survived.
-import { spawnSync } from 'node:child_process';
+// mutants.jsonl holds one line per mutant that was judged, in the order of the source, and is written after each of them, so that
+// a run that was interrupted goes on, on any machine. A result holds for as long as the function in which the mutant stands is
+// the same: a test that killed it stays, and a survivor that mutants.md explains is not looked at again. A result that holds no
+// longer still counts until the mutant is judged again, so that nobody has to do that who changes a function.
+//
+// Exit code 1 if less than 90 % of the judged mutants of a file with at least ten were killed, if mutants.md does not explain
+// exactly those that survived, or if its table is not that of mutants.jsonl: a run writes the table, a report only compares.
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -22,33 +28,46 @@ import { apply, compile, mutants } from './mutations.mjs';
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const at = (...parts) => path.join(root, ...parts);
 const tree = (...parts) => at('cache', 'mutants', `contracts${process.env.JOB ?? ''}`, ...parts);
-const RESULTS = at('cache', 'mutants', 'results.jsonl');
 const LEAST_RATE = 0.9;
 // Of fewer mutants one survivor is too much, and says too little.
 const LEAST_COUNT = 10;
-const TIMEOUT_MS = 900_000;
+// Of the processor: how busy the machine is must not decide.
+const TIMEOUT_SECS = 900;
+const REPORT = process.env.REPORT !== undefined;
+const QUICK = process.env.QUICK !== undefined;
 
 const libraries = fs.readdirSync(at('src', 'libraries')).sort().map((name) => `src/libraries/${name}`);
 const FILES = ['src/Vault.sol', ...libraries];
 const CHOSEN = process.env.FILES?.split(',').map((name) => FILES.find((file) => path.basename(file, '.sol') === name));
 if (CHOSEN?.includes(undefined)) throw new Error(`FILES are some of ${FILES.map((file) => path.basename(file, '.sol')).join(',')}`);
 
-// The stages of a mutant, the fastest first. The first two have builds of their own, without the arena: it takes longest.
-const build = (name) => ({ FOUNDRY_OUT: `cache/${name}/out`, FOUNDRY_CACHE_PATH: `cache/${name}` });
+// The stages of a mutant, the fastest first: each has the tests of `only`, and a build of its own. Forge is given no filter,
+// because it would ask the compiler for all interfaces in order to apply it.
 const HARNESS = {
-  options: ['--match-path', 'test/Libraries.sol'],
-  env: { FOUNDRY_SRC: 'test/harness', ...build('harness') },
+  name: 'harness',
+  only: /^Libraries\.sol$/,
+  // The optimizer takes longer than the tests do.
+  env: { FOUNDRY_SRC: 'harness/harness', FOUNDRY_OPTIMIZER: 'false' },
 };
+// They are made of one library, without the vault.
+const CHECKPOINTS = { name: 'checkpoints', only: /^Checkpoints\.t\.sol$/, env: { FOUNDRY_SRC: 'none' } };
+const OF_VAULT = '(Vault|Checkpoints|attacks\\/Vault(?!R))';
+// Without the arena, and without the IR pipeline: they take longest.
 const VAULT = {
-  options: ['--match-path', 'test/{Vault*,Checkpoints*,attacks/Vault[!R]*}', '--skip', 'src/Arena.sol', '--skip', 'src/Settlement.sol'],
-  env: build('vault'),
+  name: 'vault',
+  profile: 'mutants_vault',
+  only: new RegExp(`^${OF_VAULT}.*\\.t\\.sol$`),
+  options: ['--skip', 'src/Arena.sol', '--skip', 'src/Settlement.sol'],
 };
 // Limits of gas are those of optimised code, which is not what is built here.
-const GAS = 'gas/*,attacks/ArenaLarge*';
-const REST = { options: ['--no-match-path', `test/{Libraries*,Vault*,Checkpoints*,Invariants*,attacks/Vault[!R]*,${GAS}}`] };
-const HISTORY = { options: ['--match-path', 'test/Invariants.t.sol'] };
-const WITHOUT_HARNESS = ['src/Vault.sol', 'src/libraries/Pools.sol', 'src/libraries/Checkpoints.sol'];
-const stagesOf = (file) => [...(WITHOUT_HARNESS.includes(file) ? [] : [HARNESS]), VAULT, REST, HISTORY];
+const REST = { name: 'rest', only: new RegExp(`^(?!${OF_VAULT}|gas\\/|attacks\\/ArenaLarge).*\\.t\\.sol$`) };
+const STAGES = [HARNESS, CHECKPOINTS, VAULT, REST];
+const FIRST = { Vault: [], Pools: [], Checkpoints: [CHECKPOINTS] };
+
+function stagesOf(file) {
+  const ofVault = reaches('src/Vault.sol', file) || reaches('src/Emission.sol', file);
+  return [...(FIRST[path.basename(file, '.sol')] ?? [HARNESS]), ...(ofVault ? [VAULT] : []), ...(QUICK ? [] : [REST])];
+}
 
 // What is deployed, to find the mutants that are no change at all.
 const DEPLOYED = ['src/Vault.sol', 'src/Emission.sol', 'src/Settlement.sol', 'src/Arena.sol', 'test/harness/LibraryHarness.sol'];
@@ -58,34 +77,47 @@ const digest = (...parts) => createHash('sha256').update(parts.join('\0')).diges
 const read = (file) => fs.readFileSync(at(file), 'utf8');
 
 function copyTree() {
-  for (const folder of ['src', 'test', 'tools']) {
-    fs.rmSync(tree(folder), { recursive: true, force: true });
-    fs.cpSync(at(folder), tree(folder), { recursive: true });
-  }
+  for (const folder of ['src', 'test', 'tools']) copyFolder(folder, folder, () => true);
+  // Besides its tests, a stage has what they import.
+  for (const { name, only } of STAGES) copyFolder('test', name, (file) => only.test(file) || !/\.t\.sol$|^Libraries\.sol$/.test(file));
   fs.copyFileSync(at('foundry.toml'), tree('foundry.toml'));
   link(at('node_modules'), tree('node_modules'));
   link(at('..', 'vectors'), at('cache', 'mutants', 'vectors'));
+}
+
+function copyFolder(from, to, wanted) {
+  fs.rmSync(tree(to), { recursive: true, force: true });
+  const isWanted = (file) => fs.statSync(file).isDirectory() || wanted(path.relative(at(from), file));
+  fs.cpSync(at(from), tree(to), { recursive: true, filter: isWanted });
 }
 
 function link(target, file) {
   if (!fs.existsSync(file)) fs.symlinkSync(target, file);
 }
 
+// One compiler for all mutants. It ends with this process, of which it holds a pipe.
+const SOCKET = path.join(os.tmpdir(), `aiarena-solc-${process.pid}`);
+async function startCompiler() {
+  const server = spawn(process.execPath, [at('tools', 'solc-server.js'), SOCKET], { stdio: ['pipe', 'pipe', 'inherit'] });
+  await new Promise((resolve) => server.stdout.once('data', resolve));
+  for (const handle of [server, server.stdin, server.stdout]) handle.unref();
+}
+
 /** Runs one stage: `{failed}` names the first test that failed, or is undefined; `{invalid}` if nothing was built. */
-function test(stage) {
+function test({ name, profile = 'mutants', options = [], env = {} }) {
+  const cache = `cache/${name}`;
   // Forge plays failures that it remembers first: those of another mutant say nothing.
-  for (const name of ['fuzz', 'invariant', 'test-failures', 'harness/test-failures', 'vault/test-failures']) {
-    fs.rmSync(tree('cache', name), { recursive: true, force: true });
-  }
-  const run = spawnSync(tree('tools', 'forge'), ['test', '--fail-fast', '--color', 'never', ...stage.options], {
+  for (const file of ['cache/fuzz', 'cache/invariant', `${cache}/test-failures`]) fs.rmSync(tree(file), { recursive: true, force: true });
+  const folders = { FOUNDRY_TEST: name, FOUNDRY_OUT: `${cache}/out`, FOUNDRY_CACHE_PATH: cache };
+  const forge = [tree('tools', 'forge'), 'test', '--fail-fast', '--color', 'never', ...options];
+  const run = spawnSync('sh', ['-c', `ulimit -S -t ${TIMEOUT_SECS}; exec "$0" "$@"`, ...forge], {
     encoding: 'utf8',
-    env: { ...process.env, FOUNDRY_PROFILE: 'mutants', ...stage.env },
+    env: { ...process.env, FOUNDRY_PROFILE: profile, SOLC_SOCKET: SOCKET, ...folders, ...env },
     maxBuffer: 1 << 28,
-    timeout: TIMEOUT_MS,
   });
   const output = run.stdout + run.stderr;
-  if (run.error?.code === 'ETIMEDOUT') return { failed: 'timeout' };
-  if (/Compiler run failed/.test(output)) return { invalid: true };
+  if (run.signal === 'SIGXCPU') return { failed: 'timeout' };
+  if (/Compiler run failed/.test(output)) return { invalid: !/Stack too deep/.test(output), tooDeep: true };
   const failed = output.match(/^\[FAIL.*\] (\w+)\(/m)?.[1] ?? output.match(/^\[FAIL/m)?.[0];
   if (run.status !== 0 && failed === undefined) throw new Error(output);
   return { failed };
@@ -118,44 +150,58 @@ function isUnchanged(file, source) {
   return mutated === unchanged.get(file);
 }
 
-/** `killed`, `survived`, `invalid` (it does not compile) or `same` (its bytecode is that of the source). */
+/** `killed`, `survived`, `invalid` (it does not compile), `same` (its bytecode is that of the source) or, if quick, `open`. */
 function judge(mutant, source) {
   try {
     for (const stage of stagesOf(mutant.file)) {
-      fs.writeFileSync(tree(mutant.file), source);
+      write(stage);
       demandPasses(stage);
-      fs.writeFileSync(tree(mutant.file), apply(source, mutant));
+      write(stage, mutant.file, apply(source, mutant));
       const { failed, invalid } = test(stage);
       if (invalid) return { verdict: 'invalid' };
       if (failed !== undefined) return { verdict: 'killed', by: failed };
     }
+    if (QUICK) return { verdict: 'open' };
     return { verdict: isUnchanged(mutant.file, source) ? 'same' : 'survived' };
   } finally {
-    fs.writeFileSync(tree(mutant.file), source);
+    write(REST);
   }
+}
+
+// The functions that the pipeline of the vault's stage can compile only if their local variables are in memory.
+const SPILLED = { 'src/Vault.sol': ['slash', 'undelegate'], 'src/libraries/Pools.sol': ['move'] };
+
+/** Writes the source as it is, but for `file`, in the form that a stage can compile. */
+function write(stage, file, content) {
+  for (const name of FILES) {
+    const own = name === file ? content : sources.get(name);
+    const form = stage === VAULT ? (SPILLED[name] ?? []).reduce(spill, own) : own;
+    if (fs.readFileSync(tree(name), 'utf8') !== form) fs.writeFileSync(tree(name), form);
+  }
+}
+
+/** A contract with the local variables of one of its functions, if they are of elementary types, in a struct in memory. */
+function spill(source, name) {
+  const start = source.lastIndexOf('\n', source.indexOf(`function ${name}(`)) + 1;
+  const body = source.indexOf('{\n', start) + 2;
+  const end = source.indexOf('\n    }\n', body);
+  const fields = [];
+  let spilled = source.slice(body, end).replaceAll(/(^ +|\(|, )(u?int\d+|bool|address) (\w+)(?=[,);]| =)/gm, (_, before, type, local) => {
+    fields.push({ type, local });
+    return before + local;
+  });
+  for (const { local } of fields) spilled = spilled.replaceAll(new RegExp(`(?<![.\\w])${local}(?!\\w)`, 'g'), `spilled.${local}`);
+  const struct = `    struct Of_${name} { ${fields.map(({ type, local }) => `${type} ${local};`).join(' ')} }\n`;
+  return source.slice(0, start) + struct + source.slice(start, body) + `        Of_${name} memory spilled;\n` + spilled + source.slice(end);
 }
 
 /** A stage counts if the source as it is passes it. That is looked at when the first mutant comes to it. */
 const passed = new Set();
 function demandPasses(stage) {
   if (passed.has(stage)) return;
-  const { failed, invalid } = test(stage);
-  if (failed !== undefined || invalid) throw new Error(`the source as it is fails: ${failed ?? 'it does not compile'}`);
+  const { failed, invalid, tooDeep } = test(stage);
+  if (failed !== undefined || invalid || tooDeep) throw new Error(`the source as it is fails: ${failed ?? 'it does not compile'}`);
   passed.add(stage);
-}
-
-/** What is known already. A killed mutant stays killed while its file is the same, a survivor while the tests are too. */
-function knownResults(sources, tests) {
-  const known = new Map();
-  if (!fs.existsSync(RESULTS)) return known;
-  for (const line of fs.readFileSync(RESULTS, 'utf8').split('\n').filter(Boolean)) {
-    const result = JSON.parse(line);
-    known.delete(result.key);
-    if (result.source !== sources.get(result.file)) continue;
-    if (result.verdict === 'survived' && result.tests !== tests) continue;
-    known.set(result.key, result);
-  }
-  return known;
 }
 
 /** The explanations: below a heading "### Contract.function" one line "- `line` → `mutated line`: reason" each. */
@@ -171,19 +217,12 @@ function explanations() {
   return keys;
 }
 
-function filesBelow(folder) {
-  return fs.readdirSync(at(folder), { recursive: true }).sort().filter((name) => name.endsWith('.sol')).map((name) => `${folder}/${name}`);
-}
-
 const nameOf = (mutant) => `${mutant.place}: \`${mutant.before}\` → \`${mutant.after}\``;
+const withoutNumber = (key) => key.replace(/ #\d+$/, '');
 const seed = process.env.SEED ?? '1';
-const wanted = process.env.N === undefined ? Infinity : Number(process.env.N);
+const wanted = REPORT ? 0 : Number(process.env.N ?? Infinity);
 
-fs.mkdirSync(tree(), { recursive: true });
-copyTree();
 const sources = new Map(FILES.map((file) => [file, read(file)]));
-const sourceDigests = new Map(FILES.map((file) => [file, digest(read(file))]));
-const tests = digest(...filesBelow('test').map(read), read('foundry.toml'));
 const all = FILES.flatMap((file) => mutants(file, sources.get(file)));
 const seen = new Map();
 for (const mutant of all) {
@@ -191,53 +230,92 @@ for (const mutant of all) {
   const count = (seen.get(nameOf(mutant)) ?? 0) + 1;
   seen.set(nameOf(mutant), count);
   mutant.key = count === 1 ? nameOf(mutant) : `${nameOf(mutant)} #${count}`;
+  mutant.scope = digest(mutant.scope).slice(0, 12);
 }
-const order = new Map(all.map((mutant) => [mutant, digest(seed, mutant.key)]));
-const shuffled = [...all].sort((a, b) => (order.get(a) < order.get(b) ? -1 : 1));
-const queues = CHOSEN?.map((chosen) => shuffled.filter(({ file }) => file === chosen)) ?? [shuffled];
 
-const known = knownResults(sourceDigests, tests);
-const counted = [];
-for (const queue of queues) judgeAll(queue);
+// ------------------------------------------------------------------ the results
 
-/** Judges as many of a queue as are wanted; those that do not compile or are no change are not counted. */
+const RESULTS = 'mutants.jsonl';
+const explained = explanations();
+
+/** What is known: the number of mutants of each file, and the result of each that was judged. */
+function readResults() {
+  if (!fs.existsSync(at(RESULTS))) return { counts: {}, results: new Map() };
+  const [first, ...rest] = read(RESULTS).split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  return { counts: first.mutants, results: new Map(rest.map((result) => [result.key, result])) };
+}
+
+/** Another run may have written meanwhile. What the source no longer holds is left out. */
+function record(result) {
+  const { results } = readResults();
+  if (result) results.set(result.key, result);
+  const counts = Object.fromEntries(FILES.map((file) => [file, all.filter((mutant) => mutant.file === file).length]));
+  const lines = [{ mutants: counts }, ...all.map(({ key }) => results.get(key)).filter(Boolean)];
+  fs.writeFileSync(at(`${RESULTS}.tmp`), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  fs.renameSync(at(`${RESULTS}.tmp`), at(RESULTS));
+}
+
+const holds = (mutant, result) => result?.scope === mutant.scope;
+const isSettled = (mutant, result) => holds(mutant, result) && (result.verdict !== 'survived' || explained.has(withoutNumber(mutant.key)));
+
+if (wanted > 0) {
+  fs.mkdirSync(tree(), { recursive: true });
+  copyTree();
+  await startCompiler();
+}
+if (!REPORT) {
+  const order = new Map(all.map((mutant) => [mutant, digest(seed, mutant.key)]));
+  const shuffled = [...all].sort((a, b) => (order.get(a) < order.get(b) ? -1 : 1));
+  const queues = CHOSEN?.map((chosen) => shuffled.filter(({ file }) => file === chosen)) ?? [shuffled];
+  for (const queue of queues) judgeAll(queue);
+  record();
+}
+
+/** Judges as many of a queue as are wanted, last those that survived without an explanation: there may be a test now. */
 function judgeAll(queue) {
-  const enough = counted.length + wanted;
-  for (const mutant of queue) {
-    if (counted.length >= enough) return;
-    const result = known.get(mutant.key) ?? (process.env.REPORT ? undefined : judgeNew(mutant));
-    if (result?.verdict === 'killed' || result?.verdict === 'survived') counted.push(result);
-  }
-}
-
-function judgeNew(mutant) {
-  const started = Date.now();
-  const result = { key: mutant.key, file: mutant.file, line: mutant.line, ...judge(mutant, sources.get(mutant.file)) };
-  result.seconds = Math.round((Date.now() - started) / 1000);
-  Object.assign(result, { source: sourceDigests.get(mutant.file), tests });
-  fs.appendFileSync(RESULTS, `${JSON.stringify(result)}\n`);
-  console.log(`${counted.length + 1}: ${result.verdict} in ${result.seconds} s${result.by ? ` by ${result.by}` : ''}: ${mutant.file}:${mutant.line} ${mutant.key}`);
-  return result;
+  const { results } = readResults();
+  const open = queue.filter((mutant) => !isSettled(mutant, results.get(mutant.key)));
+  const isNew = (mutant) => !holds(mutant, results.get(mutant.key));
+  const next = [...open.filter(isNew), ...open.filter((mutant) => !isNew(mutant))].slice(0, wanted);
+  next.forEach((mutant, i) => {
+    const started = Date.now();
+    const { verdict, by } = judge(mutant, sources.get(mutant.file));
+    if (verdict !== 'open') record({ key: mutant.key, verdict, by, scope: mutant.scope });
+    const seconds = Math.round((Date.now() - started) / 1000);
+    console.log(`${i + 1} of ${next.length}: ${verdict} in ${seconds} s${by ? ` by ${by}` : ''}: ${mutant.file}:${mutant.line} ${mutant.key}`);
+  });
 }
 
 // ------------------------------------------------------------------ the report
 
-let poor = false;
-console.log(`\n${counted.length} of ${all.length} mutants, seed ${seed}`);
-for (const file of [...FILES, undefined]) {
-  const own = counted.filter((result) => file === undefined || result.file === file);
-  if (own.length === 0) continue;
-  const killed = own.filter((result) => result.verdict === 'killed').length;
-  if ((file === undefined || own.length >= LEAST_COUNT) && killed / own.length < LEAST_RATE) poor = true;
-  console.log(`${(file ?? 'all').padEnd(32)} ${String(killed).padStart(4)} of ${String(own.length).padStart(4)} killed, ${((100 * killed) / own.length).toFixed(1)} %`);
+const { counts, results } = readResults();
+const complaints = [];
+const rows = [...FILES, undefined].map(row);
+
+/** A line of the table: of a file, or of all of them. */
+function row(file) {
+  const own = [...results.values()].filter(({ key }) => file === undefined || key.split(/[.:]/)[0] === path.basename(file, '.sol'));
+  const count = (verdict) => own.filter((result) => result.verdict === verdict).length;
+  const [killed, survived, none] = [count('killed'), count('survived'), count('invalid') + count('same')];
+  const inAll = Object.entries(counts).reduce((sum, [name, number]) => sum + (file === undefined || name === file ? number : 0), 0);
+  const rate = killed / (killed + survived);
+  if (killed + survived >= LEAST_COUNT && rate < LEAST_RATE) complaints.push(`too few were killed of ${file ?? 'all'}`);
+  const percent = killed + survived === 0 ? '' : `${(100 * rate).toFixed(1)} %`;
+  return `| ${file ? `\`${file}\`` : 'all'} | ${inAll} | ${inAll - own.length} | ${none} | ${killed} | ${survived} | ${percent} |`;
 }
 
-const withoutNumber = (key) => key.replace(/ #\d+$/, '');
-const explained = explanations();
-const survivors = new Set(counted.filter((result) => result.verdict === 'survived').map((result) => withoutNumber(result.key)));
-const killedOrGone = (key) => !seen.has(key) || counted.some((result) => result.key === key && result.verdict === 'killed');
-const open = [...survivors].filter((key) => !explained.has(key));
-const stale = [...explained].filter((key) => !survivors.has(key) && killedOrGone(key));
-for (const key of open) console.error(`not explained in mutants.md: ${key}`);
-for (const key of stale) console.error(`mutants.md explains what no longer survives: ${key}`);
-process.exitCode = poor || open.length + stale.length > 0 ? 1 : 0;
+const TABLE = /^\| file \|.*\n(\|.*\n)*/m;
+const table = ['| file | mutants | not judged | no change | killed | survived | rate |', '|---|---|---|---|---|---|---|', ...rows, ''].join('\n');
+const text = read('mutants.md');
+if (REPORT && text.match(TABLE)?.[0] !== table) complaints.push('the table in mutants.md is not that of mutants.jsonl: run `N=0 make mutants`');
+if (!REPORT) fs.writeFileSync(at('mutants.md'), text.replace(TABLE, table));
+
+const survivors = new Set([...results.values()].filter(({ verdict }) => verdict === 'survived').map(({ key }) => withoutNumber(key)));
+for (const key of survivors) if (!explained.has(key)) complaints.push(`not explained in mutants.md: ${key}`);
+for (const key of explained) if (!survivors.has(key)) complaints.push(`mutants.md explains what did not survive: ${key}`);
+
+const outdated = all.filter((mutant) => results.has(mutant.key) && !holds(mutant, results.get(mutant.key))).length;
+console.log(`\n${table}`);
+if (outdated > 0) console.log(`Of ${outdated} of them the function has changed since.`);
+for (const complaint of complaints) console.error(complaint);
+process.exitCode = complaints.length > 0 ? 1 : 0;

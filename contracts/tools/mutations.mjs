@@ -28,8 +28,9 @@ export function compile(contents, settings, from = root) {
 }
 
 /**
- * All mutants of a file, in the order of its source: `{file, place, line, before, after, kind, start, end, text}`. `text`
- * replaces the bytes from `start` to `end`; `before` and `after` are the line in which they begin, without and with it.
+ * All mutants of a file, in the order of its source: `{file, place, scope, line, before, after, kind, start, end, text}`.
+ * `text` replaces the bytes from `start` to `end`; `before` and `after` are the line in which they begin, without and with it;
+ * `scope` is the source of the function or declaration around them.
  */
 export function mutants(file, source) {
   const { ast } = compile({ [file]: source }, { outputSelection: { '*': { '': ['ast'] } } }).sources[file];
@@ -43,11 +44,12 @@ export function mutants(file, source) {
   const text = (start, end) => bytes.subarray(start, end).toString('utf8');
   const textOf = (node) => text(...span(node));
 
-  /** The function around a place, or the contract. */
+  /** The function around a place, or the contract; and the source of that part of the contract. */
   function placeOf(start) {
     const contract = ast.nodes.find((node) => node.nodeType === 'ContractDefinition' && around(node, start));
-    const part = contract?.nodes.find((node) => ['FunctionDefinition', 'ModifierDefinition'].includes(node.nodeType) && around(node, start));
-    return part === undefined ? contract?.name ?? file : `${contract.name}.${part.name || part.kind}`;
+    const part = contract?.nodes.find((node) => around(node, start));
+    const named = ['FunctionDefinition', 'ModifierDefinition'].includes(part?.nodeType);
+    return { place: named ? `${contract.name}.${part.name || part.kind}` : contract?.name ?? file, scope: part ? textOf(part) : source };
   }
   const around = (node, start) => span(node)[0] <= start && start < span(node)[1];
 
@@ -58,7 +60,7 @@ export function mutants(file, source) {
     const after = text(lineStart, start) + replacement + text(Math.min(end, lineEnd), lineEnd);
     found.set(`${start}:${end}:${replacement}`, {
       file,
-      place: placeOf(start),
+      ...placeOf(start),
       line: text(0, start).split('\n').length,
       before: text(lineStart, lineEnd).trim(),
       after: after.trim() || '(nothing)',

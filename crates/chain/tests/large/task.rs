@@ -1,5 +1,7 @@
 //! The task, its people and what they send.
 
+mod crowd;
+
 use std::collections::BTreeMap;
 
 use aiarena_chain::{
@@ -28,7 +30,6 @@ use alloy::{
     sol_types::{SolCall, SolEvent},
 };
 
-pub(crate) const VALIDATORS: usize = 1_000;
 pub(crate) const EPOCHS: u32 = 2;
 const GENESIS: u64 = 1_800_000_000;
 const EPOCH_LENGTH: u32 = 1_000;
@@ -78,6 +79,8 @@ type Sheet = Vec<(u32, Option<Score>)>;
 pub(crate) struct Large {
     provider: DynProvider,
     deployment: Deployment,
+    /// So many of the keys are nodes.
+    size: usize,
     keys: Vec<PrivateKeySigner>,
     nonces: Vec<u64>,
     now: u64,
@@ -95,8 +98,8 @@ fn number(what: &str, of: u64, below: u64) -> u64 {
 }
 
 impl Large {
-    pub(crate) async fn build(node_count: usize) -> Self {
-        let keys: Vec<PrivateKeySigner> = (0..1 + node_count + VALIDATORS)
+    pub(crate) async fn build(nodes: usize, validators: usize) -> Self {
+        let keys: Vec<PrivateKeySigner> = (0..1 + nodes + validators)
             .map(|i| PrivateKeySigner::from_bytes(&keccak256(U256::from(i + 1).to_be_bytes::<32>())).unwrap())
             .collect();
         let config = Config {
@@ -133,7 +136,7 @@ impl Large {
         let now = GENESIS - 5_000;
         let credited = (U256::ZERO, U256::ZERO);
         let mut large =
-            Self { provider, deployment, keys, nonces, now, epoch: 0, node_count, pools, credited };
+            Self { provider, deployment, size: nodes, keys, nonces, now, epoch: 0, pools, credited };
         large.found().await;
         large
     }
@@ -159,7 +162,7 @@ impl Large {
         let fund = Vault::fundCall { task: TASK, amount: U96::from(1_u128 << 73) };
         calls.push((0, vault, fund.abi_encode().into()));
         for (i, pool) in self.pools.iter().enumerate().skip(1) {
-            let role = if i <= self.node_count { 1 } else { 2 };
+            let role = if i <= self.size { 1 } else { 2 };
             let stake = Vault::stakeCall { task: TASK, role, amount: pool.direct.to() };
             calls.push((i, vault, stake.abi_encode().into()));
             let operator = pool.operator;
@@ -170,11 +173,11 @@ impl Large {
     }
 
     fn nodes(&self) -> &[Pool] {
-        &self.pools[1..=self.node_count]
+        &self.pools[1..=self.size]
     }
 
     fn validators(&self) -> &[Pool] {
-        &self.pools[self.node_count + 1..]
+        &self.pools[self.size + 1..]
     }
 
     /// Plays an epoch; what each kind of call cost.
@@ -226,7 +229,7 @@ impl Large {
     /// Validators commit and reveal; their sheets, in the order of the reveals.
     async fn report(&mut self, drawn: &Arena::SeedDrawn, steps: &mut Vec<Step>) -> Vec<Sheet> {
         let (chain, arena, epoch) = (self.deployment.chain_id, self.deployment.arena, self.epoch);
-        let listed = u32::try_from(self.node_count).unwrap();
+        let listed = u32::try_from(self.size).unwrap();
         let (mut commits, mut reveals, mut sheets) = (Vec::new(), Vec::new(), Vec::new());
         for (i, pool) in self.validators().iter().enumerate() {
             let stake = rewards::effective(pool.direct, pool.delegated, WAD).unwrap();
@@ -239,9 +242,9 @@ impl Large {
             let commitment =
                 commitment::scores(chain, arena, TASK, epoch, pool.operator, SALT, drawn.seed, &bytes);
             let commit = Arena::commitScoresCall { task: TASK, commitment };
-            commits.push((1 + self.node_count + i, arena, commit.abi_encode().into()));
+            commits.push((1 + self.size + i, arena, commit.abi_encode().into()));
             let reveal = Arena::revealScoresCall { task: TASK, salt: SALT, scores: bytes.into() };
-            reveals.push((1 + self.node_count + i, arena, reveal.abi_encode().into()));
+            reveals.push((1 + self.size + i, arena, reveal.abi_encode().into()));
             sheets.push(sheet);
         }
         self.wait(500);
@@ -258,7 +261,7 @@ impl Large {
         steps: &mut Vec<Step>,
     ) -> Vec<TransactionReceipt> {
         let task = TASK;
-        let mut revealers = vec![Vec::new(); self.node_count];
+        let mut revealers = vec![Vec::new(); self.size];
         for (index, sheet) in (0_u32..).zip(sheets) {
             for (place, _) in sheet.iter().filter(|(_, score)| score.is_some()) {
                 revealers[*place as usize].extend(index.to_be_bytes());
@@ -304,7 +307,7 @@ impl Large {
 
     fn input(&self, budget: Budget, sheets: &[Sheet]) -> EpochInput {
         let direct = |pools: &[Pool]| pools.iter().map(|pool| pool.direct).sum();
-        let first = u64::from(self.epoch - 1) * self.node_count as u64 + 1;
+        let first = u64::from(self.epoch - 1) * self.size as u64 + 1;
         let submissions = (first..).zip(self.nodes()).map(|(number, pool)| Submission {
             pool: *pool,
             number,
@@ -344,8 +347,9 @@ impl Large {
         let by_operator: BTreeMap<Address, _> =
             credits.iter().map(|credit| (credit.operator, credit)).collect();
         let ranked = settlement.order.len();
-        assert!(ranked > self.node_count * 9 / 10, "only {ranked} are ranked");
-        assert_eq!((credits.len(), by_operator.len()), (ranked + VALIDATORS, ranked + VALIDATORS));
+        assert!(ranked > self.size * 9 / 10, "only {ranked} are ranked");
+        let paid = ranked + self.validators().len();
+        assert_eq!((credits.len(), by_operator.len()), (paid, paid));
         let nodes = self.nodes().iter().zip(&settlement.submissions).map(|(pool, node)| (pool, node.payment));
         let validators = self.validators().iter().zip(&settlement.validators);
         let validators = validators.map(|(pool, validator)| (pool, validator.payment));
