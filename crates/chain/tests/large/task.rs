@@ -85,7 +85,6 @@ pub(crate) struct Large {
     nonces: Vec<u64>,
     now: u64,
     epoch: u32,
-    node_count: usize,
     pools: Vec<Pool>,
     /// What was credited to operators and to their delegators, in all epochs.
     credited: (U256, U256),
