@@ -10,6 +10,7 @@ contract AnyEpochTest is Referee {
     uint256 private random;
 
     /// forge-config: default.fuzz.runs = 256
+    /// forge-config: deep.fuzz.runs = 20000
     function testFuzz_EveryPaymentFollowsTheRules(uint256 seed) public {
         random = seed;
         populate(randomParams(), randomStakes(), randomStakes());

@@ -13,6 +13,7 @@ contract ArenaIdentityAttacks is Referee {
 
     /// @notice Whatever the stakes and however they are split: not more than a unit per identity.
     /// forge-config: default.fuzz.runs = 64
+    /// forge-config: deep.fuzz.runs = 20000
     function testFuzz_attack_SplittingANode(uint256 stake, uint256 others, uint256 rank, uint256 count)
         public
     {
