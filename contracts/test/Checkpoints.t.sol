@@ -31,6 +31,13 @@ contract CheckpointsTest is TestBase {
         assertEq(trace.valueAt(type(uint32).max), 1);
     }
 
+    function test_AnEpochHasOnePoint() public {
+        trace.set(5, 1);
+        trace.set(5, 2);
+        trace.set(6, 3);
+        assertEq(trace.points.length, 2);
+    }
+
     /// @notice Rising epochs, some set twice, some skipped.
     function testFuzz_EveryEpochSeesItsValue(uint256 random) public {
         for (uint256 epoch = 1; epoch < EPOCHS; ++epoch) {

@@ -127,12 +127,49 @@ contract VaultRewardsTest is VaultFixture {
         assertEq(vault.claimable(TASK, node, alice), 100);
         assertEq(vault.claimable(TASK, node, bob), 300);
         // Epoch 5 itself is drawn after that, with the shares that the changes of epoch 4 left: 137 and 375.
-        pay(node, 512, 0);
+        open();
+        assertEq(vault.claimable(TASK, node, alice), 100);
+        assertEq(vault.claimable(TASK, node, bob), 300);
+        credit(node, 512, 0);
+        close();
         assertEq(vault.claimable(TASK, node, alice), 100 + 137);
         assertEq(claimAs(bob, node), 300 + 375);
         payEpoch(6, node, 512, 0);
         assertEq(claimAs(alice, node), 100 + 137 + 142);
         assertEq(claimAs(bob, node), 370);
+        assertExact();
+    }
+
+    /// @dev What is pending belongs to the shares of its epoch, in which the last stage but one began.
+    function test_ACreditOfAStagesFirstEpochBelongsToThatStage() public {
+        delegateTo(alice, node, UNIT);
+        warpTo(1);
+        delegateTo(bob, node, 3 * UNIT);
+        payEpoch(2, node, 400, 0);
+        warpTo(3);
+        delegateTo(alice, node, UNIT);
+        assertEq(claimAs(alice, node), 100);
+        assertEq(claimAs(bob, node), 300);
+        assertExact();
+    }
+
+    function test_TwoChangesInAnEpochCountFromTheNext() public {
+        delegateTo(bob, node, UNIT);
+        warpTo(1);
+        delegateTo(alice, node, UNIT);
+        delegateTo(alice, node, UNIT);
+        pay(node, 100, 0);
+        assertEq(vault.claimable(TASK, node, alice), 0);
+        payEpoch(2, node, 300, 0);
+        assertEq(claimAs(alice, node), 200);
+        assertEq(claimAs(bob, node), 200);
+        assertExact();
+    }
+
+    function test_ASingleUnitIsCredited() public {
+        delegateTo(alice, node, UNIT);
+        payEpoch(1, node, 1, 0);
+        assertEq(claimAs(alice, node), 1);
         assertExact();
     }
 
