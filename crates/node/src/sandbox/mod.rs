@@ -50,7 +50,7 @@ pub(crate) use self::wire::write_bytes;
 pub use self::{
     child::child_main,
     fault::Fault,
-    restrict::{Enforced, Unready, enter},
+    restrict::{Enforced, Unready, enter, enter_unfiltered},
     run::{Sandbox, probe},
     wire::{Answer, Job, Kind},
 };

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failed expectation is the point of a test")]
 
 mod hostile;
+mod layers;
 mod verdicts;
 
 use std::{
@@ -26,11 +27,12 @@ fn main() -> ExitCode {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [sandbox::COMMAND] => return sandbox::child_main(),
         ["misbehave", how] => return hostile::misbehave(how),
+        ["attempt", held, what] => return layers::attempt(held == "held", what),
         _ => {}
     }
     // `cargo test name` gives a filter; options of the usual harness mean nothing here.
     let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
-    let tests = [hostile::TESTS, verdicts::TESTS].concat();
+    let tests = [hostile::TESTS, layers::TESTS, verdicts::TESTS].concat();
     let chosen = tests.iter().filter(|(name, _)| filter.is_none_or(|filter| name.contains(filter.as_str())));
     let mut failed: Vec<&str> = Vec::new();
     for (name, test) in chosen {
