@@ -42,8 +42,9 @@ fn courier(slices: Slices, stores: &Stores, patience_blocks: u64) -> Courier<Sli
 }
 
 fn route(patience_blocks: u64) -> Route {
-    // Slices may be larger than artifacts.
-    let limits = Limits { rounds: 1, ..Limits::new(1) };
+    // Slices may be larger than artifacts. What hangs is not given up by itself.
+    let long = Duration::from_secs(600);
+    let limits = Limits { rounds: 1, deadline: long, patience: long, ..Limits::new(1) };
     let (chain_id, arena, creator) = (1, Address::ZERO, Address::ZERO);
     Route { chain_id, arena, creator, only: BTreeSet::new(), patience_blocks, limits }
 }
@@ -138,16 +139,23 @@ async fn new_tasks_are_found_and_slices_that_are_not_there_yet_are_looked_for_ag
     let mut courier = courier(slices.clone(), &folders(&[folder.path()]), 0);
     let now = CLOCK.start(4, Phase::Seed);
     settle(&mut courier, at(&Ledger::new(CLOCK, CONSTANTS), now)).await;
-    let mut ledger = ledger(drawn(tree.root(), &[1]));
+    let mut ledger = ledger(drawn(tree.root(), &[1, 2]));
     settle(&mut courier, at(&ledger, now)).await;
     *slices.0.lock().unwrap() = Some(tree);
     until(&mut courier, at(&ledger, now), "it is sealed", || sealed_in(folder.path()).exists()).await;
+    settle(&mut courier, at(&ledger, now)).await;
 
     // A reorganisation gives the number to a task with other slices: the old ones are not sent for it.
     fs::remove_file(sealed_in(folder.path())).unwrap();
+    let mut next = ledger.tasks[&TASK].clone();
+    next.number += 1;
     let task = ledger.tasks.get_mut(&TASK).unwrap();
     task.params.evaluation_root = B256::repeat_byte(9);
-    ledger.keys.insert(Address::repeat_byte(1), key(3).public());
+    ledger.keys.insert(Address::repeat_byte(2), key(2).public());
+    // Once a later task has its file, this one would have it, too.
+    let later = folder.path().join(sealed_name(1, Address::ZERO, next.number, 4).as_str());
+    ledger.tasks.insert(next.number, next);
+    until(&mut courier, at(&ledger, now), "the later task is sealed", || later.exists()).await;
     settle(&mut courier, at(&ledger, now)).await;
     assert!(!sealed_in(folder.path()).exists());
 }

@@ -61,8 +61,10 @@ async fn a_store_that_hangs_does_not_hide_what_comes_late_into_another() {
     // A slice may be larger than an artifact.
     let limits = Limits::new(1);
     let wait = |secs| await_slice(&stores, &name, &limits, tokio::time::Instant::now() + secs, read);
+    let begun = Instant::now();
     let missing = wait(Duration::from_secs(1)).await.unwrap_err();
     assert_eq!(missing.0.len(), 3, "{missing}");
+    assert!(begun.elapsed() < Duration::from_secs(9), "the one that hangs was waited for");
 
     let late = async {
         tokio::time::sleep(Duration::from_millis(700)).await;
