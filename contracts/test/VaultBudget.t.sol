@@ -86,6 +86,8 @@ contract VaultBudgetTest is VaultFixture {
 
     function test_TheReserveKeepsEveryGift() public {
         fundEmission(100);
+        vm.expectEmit(address(vault));
+        emit IVault.EmissionFunded(creator, 50);
         fundEmission(50);
         assertEq(vault.reserve(), 150);
     }

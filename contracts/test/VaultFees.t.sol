@@ -140,6 +140,14 @@ contract VaultFeesTest is VaultFixture {
         assertExact();
     }
 
+    function test_AFeeOfOneUnitIsKept() public {
+        emission.setFee(0.1e18, treasury);
+        payEpoch(2, node, 10, 10);
+        assertEq(claimAs(node, node), 9);
+        assertEq(vault.fees(), 1);
+        assertExact();
+    }
+
     function testFuzz_ItRoundsDownAndNothingIsLost(uint256 amount, uint64 feeWad) public {
         feeWad = uint64(bound(feeWad, 0, MAX_FEE_WAD));
         amount = bound(amount, 1, 1000);
