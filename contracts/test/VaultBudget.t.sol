@@ -84,6 +84,14 @@ contract VaultBudgetTest is VaultFixture {
 
     // ------------------------------------------------------------------ the open budget
 
+    function test_TheReserveKeepsEveryGift() public {
+        fundEmission(100);
+        vm.expectEmit(address(vault));
+        emit IVault.EmissionFunded(creator, 50);
+        fundEmission(50);
+        assertEq(vault.reserve(), 150);
+    }
+
     function test_OneBudgetIsOpenAtATime() public {
         expect(IVault.BudgetClosed.selector, abi.encode(TASK));
         vault.credit(TASK, new Credit[](0));
@@ -165,7 +173,8 @@ contract VaultBudgetTest is VaultFixture {
 
     function test_FundersReclaimInProportionWhateverTheOrder() public {
         fundAs(creator, 300);
-        fundAs(alice, 500);
+        fundAs(alice, 300);
+        fundAs(alice, 200);
         fundAs(bob, 200);
         stakeAs(node, Role.Node, 10);
         payEpoch(1, node, 97, 97);

@@ -128,13 +128,23 @@ contract VaultFeesTest is VaultFixture {
         emission.setFee(0.2e18, treasury);
         payEpoch(2, node, 100, 100);
         claimAs(node, node);
+        payEpoch(3, node, 50, 50);
+        claimAs(node, node);
         vm.expectEmit(address(vault));
-        emit IVault.FeesCollected(treasury, 20);
+        emit IVault.FeesCollected(treasury, 30);
         vm.prank(bob);
-        assertEq(vault.collectFees(), 20);
-        assertEq(token.balanceOf(treasury), 20);
+        assertEq(vault.collectFees(), 30);
+        assertEq(token.balanceOf(treasury), 30);
         vm.expectRevert(IVault.NothingToCollect.selector);
         vault.collectFees();
+        assertExact();
+    }
+
+    function test_AFeeOfOneUnitIsKept() public {
+        emission.setFee(0.1e18, treasury);
+        payEpoch(2, node, 10, 10);
+        assertEq(claimAs(node, node), 9);
+        assertEq(vault.fees(), 1);
         assertExact();
     }
 

@@ -140,6 +140,26 @@ contract VaultRewardsTest is VaultFixture {
         assertExact();
     }
 
+    /// @dev Others' changes mark the beginning of hers before the epoch in flight is credited; she claims meanwhile.
+    function test_AClaimWhileAnEpochIsInFlightKeepsItsReward() public {
+        delegateTo(alice, node, 128 * UNIT);
+        delegateTo(bob, node, 384 * UNIT);
+        payEpoch(1, node, 512, 0);
+        warpTo(2);
+        open();
+        undelegateFrom(alice, node, 64 * UNIT);
+        for (uint32 epoch = 3; epoch < 6; ++epoch) {
+            warpTo(epoch);
+            delegateTo(bob, node, UNIT);
+        }
+        assertEq(claimAs(alice, node), 128);
+        credit(node, 512, 0);
+        close();
+        assertEq(claimAs(alice, node), 128);
+        assertEq(claimAs(bob, node), 384 + 384);
+        assertExact();
+    }
+
     /// @dev What is pending belongs to the shares of its epoch, in which the last stage but one began.
     function test_ACreditOfAStagesFirstEpochBelongsToThatStage() public {
         delegateTo(alice, node, UNIT);
