@@ -104,6 +104,17 @@ impl Session {
                 }
                 self.read(None).await
             }
+            // A local chain that began anew has blocks of its own.
+            Err(
+                error @ (FollowError::Moved { .. } | FollowError::TooDeep { .. } | FollowError::History(_)),
+            ) => {
+                let file = archive.display();
+                eprintln!(
+                    "warning: the chain does not go on from what {file} holds, so that is not used: {error}. If the chain began \
+                     anew, delete the file"
+                );
+                self.read(None).await
+            }
             read => read,
         }
         .context("cannot read the arena's history: `aiarena doctor` says more")

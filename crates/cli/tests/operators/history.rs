@@ -26,6 +26,15 @@ fn what_was_read_is_kept_and_only_a_cache() {
     assert!(owner.path(&file).exists());
     anvil.ask("evm_mine", json!([]));
     assert_eq!(list(), before);
+    // A chain that began anew, as it seems.
+    let snapshot = anvil.ask("evm_snapshot", json!([]));
+    anvil.ask("anvil_mine", json!([100]));
+    assert_eq!(list(), before);
+    anvil.ask("evm_revert", json!([snapshot]));
+    let output = owner.run(&["task", "list", "--json"]);
+    assert!(output.status.success() && said(&output).contains("began anew"), "{}", said(&output));
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), before);
+
     // What was written last may still be in SQLite's log beside it.
     let remove = || {
         for name in [file.clone(), format!("{file}-wal"), format!("{file}-shm")] {
