@@ -143,9 +143,10 @@ fn unsigned(config: &Config, state: &State, request: TransactionRequest) -> Resu
 
 /// Executes without committing.
 fn simulate(config: &Config, block: BlockEnv, state: &State, tx: TxEnv) -> Result<ExecutionResult, RpcError> {
-    // revm, told not to check the balance, takes for granted that the cost fits a word and panics where it does not.
-    let fee = U256::from(tx.gas_price) * U256::from(tx.gas_limit);
-    if tx.value.checked_add(fee).is_none() {
+    // revm, told not to check the balance, takes for granted that a balance can pay for it all, with 128 bits for the fee, and
+    // panics where that is not so.
+    let fee = tx.gas_price.checked_mul(u128::from(tx.gas_limit)).map(U256::from);
+    if fee.and_then(|fee| tx.value.checked_add(fee)).is_none() {
         return Err(RpcError::rejected(insufficient_funds(state.balance(tx.caller), U256::MAX)));
     }
     evm(config, block, WrapDatabaseRef(state), Purpose::Simulate)

@@ -207,14 +207,17 @@ fn valid_params_are_accepted() {
     }
 }
 
-/// Nobody has that much, and a word cannot say how much it is.
+/// Nobody has that much, and neither a word can say how much it is, nor half of one how much the gas alone.
 #[test]
-fn cost_beyond_a_word_is_refused() {
-    let request = format!(r#"[{{"gasPrice": "0x1", "value": "{:#x}"}}]"#, U256::MAX);
-    for method in ["eth_call", "eth_estimateGas"] {
-        let error = chain().handle(method, Some(&request)).unwrap_err();
-        assert_eq!(error.code, -32000, "{method}: {error:?}");
+fn a_cost_beyond_all_balances_is_refused() {
+    for (value, price) in [(U256::MAX, 1), (U256::ZERO, u128::MAX)] {
+        let request = json!([{ "gasPrice": U256::from(price), "value": value, "gas": "0xffff" }]).to_string();
+        let error = chain().handle("eth_call", Some(&request)).unwrap_err();
+        assert_eq!(error.code, -32000, "{error:?}");
     }
+    // What gas costs that nobody can pay for is not estimated.
+    let request = json!([{ "gasPrice": "0x1", "value": U256::MAX }]).to_string();
+    assert_eq!(chain().handle("eth_estimateGas", Some(&request)).unwrap_err().code, -32000);
 }
 
 proptest! {
