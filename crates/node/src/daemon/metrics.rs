@@ -125,30 +125,12 @@ mod tests {
     /// Of a validator and a node: an epoch in which each did what it owed, one in which neither did, and one of too little stake.
     #[test]
     fn deadlines_are_met_missed_or_not_owed() {
-        use aiarena_chain::ledger::{Entry, Outcome, Pool, Reveal, TaskParams};
-        use aiarena_mechanism::{ranking::RankingRule, settle::Task as Rules};
+        use aiarena_chain::ledger::{Entry, Outcome, Pool, Reveal};
         use alloy::primitives::B256;
 
-        let rules = Rules {
-            rule: RankingRule::StakeIntegral { phi_wad: U256::ZERO },
-            gamma_wad: U256::ZERO,
-            epsilon_wad: U256::ZERO,
-            tolerance: 0,
-            redundancy: 15,
-        };
-        let params = TaskParams {
-            metadata: B256::ZERO,
-            evaluation_root: B256::ZERO,
-            epochs: 9,
-            min_node_stake: U256::from(10),
-            min_validator_stake: U256::from(10),
-            max_submissions: 8,
-            fresh_data: true,
-            rules,
-        };
         let (node, validator, other) =
             (Address::repeat_byte(1), Address::repeat_byte(2), Address::repeat_byte(3));
-        let mut task = Task::new(1, Address::ZERO, (1, 9), params);
+        let mut task = crate::daemon::turns::tests::empty();
         for (operator, role) in [(node, Role::Node), (validator, Role::Validator), (other, Role::Node)] {
             let mut pool = Pool::new(role);
             pool.stakes.set(1, (U256::from(100), U256::ZERO));

@@ -60,7 +60,7 @@ fn digest(task: u64, action: &str, validator: Address) -> B256 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use aiarena_chain::ledger::{Pool, TaskParams};
     use aiarena_mechanism::{ranking::RankingRule, settle::Task as Rules};
     use alloy::primitives::U256;
@@ -69,26 +69,31 @@ mod tests {
 
     const TURN: u64 = 12;
 
-    /// A task with five validators, of whom the last has left, and a node.
-    fn task() -> (Task, Vec<Address>) {
+    /// A task of nine epochs in which nobody takes part.
+    pub(in crate::daemon) fn empty() -> Task {
         let rules = Rules {
             rule: RankingRule::StakeIntegral { phi_wad: U256::ZERO },
             gamma_wad: U256::ZERO,
             epsilon_wad: U256::ZERO,
             tolerance: 0,
-            redundancy: 1,
+            redundancy: 15,
         };
         let params = TaskParams {
             metadata: B256::ZERO,
             evaluation_root: B256::ZERO,
-            epochs: 1,
-            min_node_stake: U256::ONE,
-            min_validator_stake: U256::ONE,
+            epochs: 9,
+            min_node_stake: U256::from(10),
+            min_validator_stake: U256::from(10),
             max_submissions: 8,
             fresh_data: true,
             rules,
         };
-        let mut task = Task::new(1, Address::ZERO, (1, 1), params);
+        Task::new(1, Address::ZERO, (1, 9), params)
+    }
+
+    /// A task with five validators, of whom the last has left, and a node.
+    fn task() -> (Task, Vec<Address>) {
+        let mut task = empty();
         let all: Vec<Address> = (1..=6).map(Address::repeat_byte).collect();
         for (i, operator) in all.iter().enumerate() {
             let mut pool = Pool::new(if i == 5 { Role::Node } else { Role::Validator });
