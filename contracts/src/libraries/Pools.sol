@@ -232,8 +232,6 @@ library Pools {
         // A beginning that nobody marked cannot be; were there one, nothing would be owed for the time before now.
         if (mark == 0 && boundary == 0) boundary = perShare;
         (owed, index) = _rise(owed, index, boundary, position.previous);
-        // Of a position that had no shares before, the index was not kept.
-        if (index < boundary) index = boundary;
         return (owed, index, true);
     }
 
