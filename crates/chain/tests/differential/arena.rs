@@ -26,10 +26,10 @@ use alloy::{
 
 use crate::{
     batches::{batches, merge, overlapping, shuffle},
-    flight::{Flight, Sheet, compare, input, places, tally},
+    flight::{Flight, Sheet, compare, input, part, places, tally},
     population::{MOST, Population, content, score},
     random::Random,
-    stakes::{UNBONDING_EPOCHS, narrow},
+    stakes::{SILENT_EPOCHS, UNBONDING_EPOCHS, narrow},
 };
 
 const GENESIS: u64 = 1_800_000_000;
@@ -47,7 +47,7 @@ const SCHEDULE: Schedule = Schedule {
     commit_end: 700,
     reveal_end: 850,
     seed_delay: 0,
-    silent_epochs: 3,
+    silent_epochs: SILENT_EPOCHS,
 };
 /// Of a population with the most nodes, validators and delegators; a person may take part in every task.
 const ACCOUNTS: usize = MOST.0 + MOST.1 + MOST.2;
@@ -81,9 +81,13 @@ pub(crate) struct Seen {
     /// Submissions of nodes below the least stake, or withdrawn.
     pub(crate) ineligible: usize,
     pub(crate) evicted: usize,
+    /// Slashes of validators that did not reveal, and of those that did not commit.
     pub(crate) slashed: usize,
+    pub(crate) silent: usize,
     /// Epochs that were settled in the next one.
     pub(crate) late: usize,
+    /// Submissions that were tallied in two calls.
+    pub(crate) parts: usize,
 }
 
 impl Arena {
@@ -302,6 +306,7 @@ impl Arena {
             flights.push(Flight {
                 index,
                 epoch: self.epoch,
+                previous: std::mem::replace(&mut self.populations[index].drawn, self.epoch),
                 seed: drawn.seed,
                 validator_stake: drawn.validatorStake,
                 budget: Budget { emission: opened.emission, bounty: opened.bounty },
@@ -309,6 +314,7 @@ impl Arena {
                 listed,
                 sheets: Vec::new(),
                 unrevealed: Vec::new(),
+                silent: Vec::new(),
             });
         }
         flights
@@ -330,7 +336,7 @@ impl Arena {
         }
     }
 
-    /// Eligible validators commit, and most of them reveal.
+    /// Most eligible validators commit, and most of those reveal. Each sixth is seldom there.
     async fn report(&mut self, flights: &mut [Flight], random: &mut Random) {
         let (arena, epoch, chain_id) = (self.deployment.arena, self.epoch, self.deployment.chain_id);
         let (mut commits, mut reveals) = (Calls::new(), Calls::new());
@@ -342,6 +348,11 @@ impl Arena {
                 .collect();
             for (i, validator) in population.validators.iter().enumerate() {
                 if !population.has_validator(i) {
+                    continue;
+                }
+                let silent = if validator.account.is_multiple_of(6) { 80 } else { 2 };
+                if random.chance(silent) {
+                    flight.silent.push(i);
                     continue;
                 }
                 let sheet: Sheet = places(flight, validator)
@@ -370,20 +381,10 @@ impl Arena {
         self.wait(850);
     }
 
-    /// Most of those who did not reveal are slashed, and the epoch is settled and compared.
+    /// Most offenders are reported, and the epoch is settled and compared.
     async fn finish(&mut self, flight: Flight, random: &mut Random) {
         let task = flight.population.task;
-        let mut reports = Calls::new();
-        for i in flight.unrevealed.iter().filter(|_| random.chance(80)) {
-            let pool = flight.population.validators[*i].pool;
-            let report = Contract::reportUnrevealedCall { task, validator: pool.operator };
-            reports.push((0, self.deployment.arena, report.abi_encode().into()));
-            let epsilon = flight.population.rules.epsilon_wad;
-            let effective = rewards::effective(pool.direct, pool.delegated, epsilon).unwrap();
-            self.populations[flight.index].validators[*i].slash(effective, self.epoch, self.slash_wad);
-        }
-        self.seen.slashed += reports.len();
-        drop(self.block(reports).await);
+        self.report_offences(&flight, random).await;
         let input = input(&flight);
         let settlement = settle(&input).unwrap();
         assert_eq!(settlement.validator_stake, flight.validator_stake, "task {task}: V");
@@ -392,6 +393,36 @@ impl Arena {
         self.seen.payments += compare(&flight, &settlement, &credited);
         self.seen.kept += input.submissions.iter().filter(|submission| submission.kept.is_some()).count();
         self.seen.ineligible += input.submissions.iter().filter(|submission| !submission.eligible).count();
+    }
+
+    async fn report_offences(&mut self, flight: &Flight, random: &mut Random) {
+        let (arena, task, epsilon) =
+            (self.deployment.arena, flight.population.task, flight.population.rules.epsilon_wad);
+        let mut reports = Calls::new();
+        let unrevealed = flight.unrevealed.iter().map(|i| (*i, true));
+        let silent = flight.silent.iter().map(|i| (*i, false));
+        for (i, committed) in unrevealed.chain(silent) {
+            if random.chance(20) {
+                continue;
+            }
+            let pool = flight.population.validators[i].pool;
+            let validator = pool.operator;
+            let reported = &mut self.populations[flight.index].validators[i];
+            let (report, slashes) = if committed {
+                self.seen.slashed += 1;
+                (Contract::reportUnrevealedCall { task, validator }.abi_encode(), true)
+            } else {
+                let slashes = reported.be_silent(flight.epoch, flight.previous);
+                self.seen.silent += usize::from(slashes);
+                (Contract::reportSilentCall { task, validator }.abi_encode(), slashes)
+            };
+            if slashes {
+                let effective = rewards::effective(pool.direct, pool.delegated, epsilon).unwrap();
+                reported.slash(effective, self.epoch, self.slash_wad);
+            }
+            reports.push((0, arena, report.into()));
+        }
+        drop(self.block(reports).await);
     }
 
     /// Sends the settlement of one task's epoch, in batches of any order and size; what was credited, by operator.
@@ -407,8 +438,13 @@ impl Arena {
         shuffle(&mut entries, random);
         let mut calls: Vec<Bytes> = Vec::new();
         for (from, count) in batches(entries.len(), 40, random) {
-            let tallies = entries[from..from + count].iter().map(|entry| tally(flight, settlement, *entry));
-            calls.push(Contract::tallyCall { task, tallies: tallies.collect() }.abi_encode().into());
+            let mut tallies: Vec<_> =
+                entries[from..from + count].iter().map(|entry| tally(flight, settlement, *entry)).collect();
+            for part in tallies.iter_mut().filter_map(|tally| part(tally, random)) {
+                self.seen.parts += 1;
+                calls.push(Contract::tallyPartCall { task, part }.abi_encode().into());
+            }
+            calls.push(Contract::tallyCall { task, tallies }.abi_encode().into());
         }
         let scored = &mut self.populations[flight.index].list;
         for entry in entries.iter().filter(|entry| flight.listed.contains(entry)) {

@@ -11,13 +11,15 @@ use aiarena_mechanism::{
 };
 use alloy::primitives::{Address, B256, U256};
 
-use crate::{population::Population, stakes::Member};
+use crate::{population::Population, random::Random, stakes::Member};
 
 /// An epoch of a task as the chain drew it.
 pub(crate) struct Flight {
     /// Which of the tasks.
     pub(crate) index: usize,
     pub(crate) epoch: u32,
+    /// The task's epoch that was drawn before; 0 if there was none.
+    pub(crate) previous: u32,
     pub(crate) seed: B256,
     pub(crate) validator_stake: U256,
     pub(crate) budget: Budget,
@@ -29,6 +31,8 @@ pub(crate) struct Flight {
     pub(crate) sheets: Vec<(usize, Sheet)>,
     /// Validators that committed and did not reveal.
     pub(crate) unrevealed: Vec<usize>,
+    /// Validators that owed scores and did not commit to any.
+    pub(crate) silent: Vec<usize>,
 }
 
 /// What a validator drew, in the order of the draw, and what it says of it.
@@ -87,6 +91,18 @@ pub(crate) fn tally(flight: &Flight, settlement: &Settlement, entry: usize) -> C
         median: settlement.submissions[entry].consensus.map_or(0, Score::get),
         revealers: revealers.flat_map(|(index, _)| index.to_be_bytes()).collect::<Vec<_>>().into(),
     }
+}
+
+/// Takes some of the first scores out of a tally of more than one, to be counted before it.
+pub(crate) fn part(tally: &mut Contract::Tally, random: &mut Random) -> Option<Contract::Tally> {
+    let scores = tally.revealers.len() / 4;
+    if scores < 2 || !random.chance(20) {
+        return None;
+    }
+    let rest = tally.revealers.split_off(4 * (1 + random.below(scores - 1)));
+    let part = tally.clone();
+    tally.revealers = rest;
+    Some(part)
 }
 
 /// Every pool got what the mechanism says; returns how many were paid.

@@ -41,9 +41,9 @@ async fn epochs_pay_what_the_mechanism_says() {
         }
     }
     println!("all equal: {all:?}");
-    let Seen { epochs, payments, kept, ineligible, evicted, slashed, late } = all;
+    let Seen { epochs, payments, kept, ineligible, evicted, slashed, silent, late, parts } = all;
     assert!(payments > 10 * epochs, "too few payments to compare");
-    for count in [kept, ineligible, evicted, slashed, late] {
+    for count in [kept, ineligible, evicted, slashed, silent, late, parts] {
         assert!(count > epochs / 10, "too little to compare: {all:?}");
     }
     assert!(sizes.contains(&MOST), "no population of the most that there are");

@@ -25,6 +25,8 @@ pub(crate) struct Population {
     pub(crate) nodes: Vec<Member>,
     pub(crate) validators: Vec<Member>,
     pub(crate) bounty: U256,
+    /// The epoch drawn last.
+    pub(crate) drawn: u32,
 }
 
 /// The most nodes, validators and delegators of a task.
@@ -82,6 +84,7 @@ impl Population {
             nodes: members(0, nodes),
             validators: members(nodes, validators),
             bounty: U256::ZERO,
+            drawn: 0,
         };
         population.bounty = random.amount();
         for delegator in nodes + validators..nodes + validators + delegators {

@@ -11,6 +11,8 @@ use crate::random::Random;
 
 /// Epochs for which stake unbonds: the least, so that some is released before a slash.
 pub(crate) const UNBONDING_EPOCHS: u32 = 2;
+/// In so many drawn epochs in a row it is an offence to be silent.
+pub(crate) const SILENT_EPOCHS: u8 = 2;
 /// Of its own stake an operator loses at most so many times the fraction of a slash (M-12).
 const OWN_SLASHES: U256 = U256::from_limbs([5, 0, 0, 0]);
 
@@ -28,6 +30,14 @@ pub(crate) struct Member {
     factor_wad: U256,
     /// The operator's requests to unbond: the epoch of release, and how much.
     unbonding: Vec<(u32, U256)>,
+    silence: Silence,
+}
+
+/// The drawn epoch in which a validator was last reported to be silent, and how many in a row that makes.
+#[derive(Debug, Default, Clone, Copy)]
+struct Silence {
+    epoch: u32,
+    count: u8,
 }
 
 impl Member {
@@ -39,8 +49,15 @@ impl Member {
             delegated: U256::ZERO,
             commission_wad: U256::from(commission) * U256::from(1_000_000_000_u64),
         };
-        let (delegations, unbonding) = (Vec::new(), Vec::new());
-        Self { account, pool, delegations, direct: random.amount(), factor_wad: WAD, unbonding }
+        Self {
+            account,
+            pool,
+            delegations: Vec::new(),
+            direct: random.amount(),
+            factor_wad: WAD,
+            unbonding: Vec::new(),
+            silence: Silence::default(),
+        }
     }
 
     /// Before the first slash a share is worth a unit.
@@ -119,6 +136,15 @@ impl Member {
             Vault::delegateCall { task, operator, amount: narrow(amount) }.abi_encode()
         };
         Some((*delegator, call.into()))
+    }
+
+    /// Is reported to have been silent in `epoch`, before which `previous` was drawn; whether that is an offence.
+    pub(crate) fn be_silent(&mut self, epoch: u32, previous: u32) -> bool {
+        let Silence { epoch: last, count } = self.silence;
+        let count = if last != 0 && last == previous { count + 1 } else { 1 };
+        let offends = count == SILENT_EPOCHS;
+        self.silence = Silence { epoch, count: if offends { 0 } else { count } };
+        offends
     }
 
     /// Takes the penalty of an offence with the effective stake `effective`, reported in `epoch` (M-12).
