@@ -89,6 +89,14 @@ contract LibrariesTest is TestBase {
         uint256 n = type(uint128).max;
         assertEq(harness.assignmentCount(1, n, 2 * n + 1, 2 * n + 1), n);
         assertEq(harness.assignmentCount(1, n, 1 << 255, 1 << 255), n);
+        // Products of more than 256 bits.
+        assertEq(harness.assignmentCount(3, n / 2 + 1, n, n), n / 2 + 1);
+        assertEq(harness.assignmentCount(4, n + 1, n, 1 << 200), 1 << 58);
+    }
+
+    function test_the_least_exponent_is_not_none() public view {
+        assertEq(harness.stakePower(1, 0), 1e18);
+        assertEq(harness.stakePower(1, 1), 1e18 - 41);
     }
 
     function test_scores_that_are_legal() public view {

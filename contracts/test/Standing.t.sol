@@ -196,7 +196,7 @@ contract StandingTest is EpochFixture {
     }
 
     /// forge-config: default.fuzz.runs = 128
-    /// forge-config: deep.fuzz.runs = 20000
+    /// forge-config: deep.fuzz.runs = 4000
     /// @notice Whatever is replaced, evicted or left without quorum, the queue holds exactly what waits, once each.
     function testFuzz_TheQueueHoldsWhatWaits(uint256 random) public {
         bool[] memory withdrawn = new bool[](5);

@@ -437,6 +437,17 @@ contract VaultTest is VaultFixture {
         assertEq(vault.commissionAt(TASK, node, 8), 0.5e18);
     }
 
+    function test_TheSameCommissionAgainIsNoIncrease() public {
+        stakeAs(node, Role.Node, 10);
+        setCommissionAs(node, 0.5e18);
+        warpTo(5);
+        for (uint256 i = 0; i < 2; ++i) {
+            vm.expectEmit(address(vault));
+            emit IVault.CommissionSet(TASK, node, 0.5e18, 6);
+            setCommissionAs(node, 0.5e18);
+        }
+    }
+
     function test_AnAnnouncedIncreaseCanOnlyBeReplacedByOneThatActsNoLater() public {
         stakeAs(node, Role.Node, 10);
         warpTo(1);

@@ -220,11 +220,19 @@ contract VaultBudgetTest is VaultFixture {
     }
 
     function test_WithoutABondTheCreatorGetsNone() public {
-        (vault, emission) = deploy(freeConfig(), emissionConfig());
+        (vault, emission) = deploy(configWithBond(0), emissionConfig());
         vault.register(TASK, terms());
         warpTo(LAST_EPOCH + 1);
         expect(IVault.NothingToReclaim.selector, abi.encode(TASK));
         reclaimAs(creator);
+    }
+
+    function test_ABondOfOneUnitIsGivenBack() public {
+        (vault, emission) = deploy(configWithBond(1), emissionConfig());
+        enrich(creator);
+        vault.register(TASK, terms());
+        warpTo(LAST_EPOCH + 1);
+        assertEq(reclaimAs(creator), 1);
     }
 
     function test_GivenTokensBelongToNobody() public {
@@ -260,9 +268,9 @@ contract VaultBudgetTest is VaultFixture {
 
     // ------------------------------------------------------------------ parts
 
-    function freeConfig() internal view returns (VaultConfig memory c) {
+    function configWithBond(uint96 bond) internal view returns (VaultConfig memory c) {
         c = vaultConfig();
-        c.bond = 0;
+        c.bond = bond;
     }
 
     function reclaimIfAny(address who) internal returns (uint256) {

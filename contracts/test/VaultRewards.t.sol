@@ -212,6 +212,77 @@ contract VaultRewardsTest is VaultFixture {
         assertExact();
     }
 
+    /// @dev The same where the credit raises the reward per share by the least there is.
+    function test_TheLeastRisePaysOldShares() public {
+        fund(1 << 20);
+        delegateTo(alice, node, 1 << 76);
+        delegateTo(bob, node, 3 << 76);
+        warpTo(1);
+        open();
+        warpTo(2);
+        undelegateFrom(alice, node, 1 << 75);
+        for (uint32 epoch = 3; epoch < 6; ++epoch) {
+            warpTo(epoch);
+            delegateTo(bob, node, UNIT);
+        }
+        credit(node, 1 << 14, 0);
+        close();
+        assertEq(claimAs(alice, node), 1 << 12);
+        assertEq(claimAs(bob, node), 3 << 12);
+        assertExact();
+    }
+
+    /// @dev She claims between her change and the draw of the epoch before it counts.
+    function test_AClaimAfterAChangeKeepsTheRewardOfItsEpoch() public {
+        delegateTo(alice, node, 128 * UNIT);
+        delegateTo(bob, node, 128 * UNIT);
+        payEpoch(1, node, 256, 0);
+        warpTo(2);
+        delegateTo(alice, node, 128 * UNIT);
+        assertEq(claimAs(alice, node), 128);
+        pay(node, 256, 0);
+        assertEq(claimAs(alice, node), 128);
+        payEpoch(3, node, 384, 0);
+        assertEq(claimAs(alice, node), 256);
+        assertEq(claimAs(bob, node), 128 + 128 + 128);
+        assertExact();
+    }
+
+    function test_AChangeAfterAClaimCountsFromTheNextEpoch() public {
+        delegateTo(alice, node, 128 * UNIT);
+        delegateTo(bob, node, 128 * UNIT);
+        payEpoch(1, node, 256, 0);
+        assertEq(claimAs(alice, node), 128);
+        warpTo(2);
+        delegateTo(alice, node, 128 * UNIT);
+        pay(node, 256, 0);
+        assertEq(claimAs(alice, node), 128);
+        assertEq(claimAs(bob, node), 128 + 128);
+        assertExact();
+    }
+
+    /// @dev She changes twice while an epoch is in flight, claims before it is credited, and does it all again.
+    function test_ClaimsBetweenTwoChangesAndTheCreditLoseNothing() public {
+        delegateTo(alice, node, 128 * UNIT);
+        delegateTo(bob, node, 128 * UNIT);
+        payEpoch(1, node, 256, 0);
+        for (uint32 epoch = 2; epoch < 6; epoch += 2) {
+            warpTo(epoch);
+            open();
+            undelegateFrom(alice, node, 64 * UNIT);
+            warpTo(epoch + 1);
+            delegateTo(alice, node, 64 * UNIT);
+            if (epoch == 2) assertEq(claimAs(alice, node), 128);
+            credit(node, 256, 0);
+            close();
+            assertEq(vault.claimable(TASK, node, alice), epoch == 2 ? 128 : 128 + 128);
+        }
+        payEpoch(6, node, 256, 0);
+        assertEq(claimAs(alice, node), 3 * 128);
+        assertEq(claimAs(bob, node), 4 * 128);
+        assertExact();
+    }
+
     function test_AnEpochThatClosesWithoutACreditChangesNothing() public {
         delegateTo(alice, node, 128 * UNIT);
         warpTo(1);
@@ -262,6 +333,21 @@ contract VaultRewardsTest is VaultFixture {
         delegateTo(bob, node, UNIT - UNIT / 4);
         payEpoch(2, node, 100, 0);
         assertEq(vault.claimable(TASK, node, alice), 100 + 100, "a quarter of what waited and came");
+        assertEq(vault.claimable(TASK, node, bob), 300);
+        assertExact();
+    }
+
+    function test_WhatASmallPoolDidNotEarnWaitsForTheNextCredit() public {
+        delegateTo(alice, node, UNIT / 4);
+        warpTo(1);
+        open();
+        delegateTo(bob, node, UNIT - UNIT / 4);
+        credit(node, 400, 0);
+        close();
+        assertEq(vault.claimable(TASK, node, alice), 100);
+        assertEq(vault.claimable(TASK, node, bob), 0);
+        payEpoch(2, node, 100, 0);
+        assertEq(vault.claimable(TASK, node, alice), 100 + 100);
         assertEq(vault.claimable(TASK, node, bob), 300);
         assertExact();
     }

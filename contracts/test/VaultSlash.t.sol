@@ -243,6 +243,25 @@ contract VaultSlashTest is VaultFixture {
         assertLe(surplus(), 10);
     }
 
+    function test_AFactorOfAMillionthIsTheLeastThatTakesDelegation() public {
+        delegateTo(alice, validator, WEALTH);
+        for (uint256 i = 0; i < 131; ++i) {
+            vault.slash(TASK, validator, type(uint96).max);
+        }
+        // From here to the limit itself. The operator's last unit is too little to be halved.
+        uint256 factor = vault.factorOf(TASK, validator);
+        uint256 loss = (factor - 1e12) * WAD / factor;
+        (, uint256 left) = vault.delegationOf(TASK, validator, alice);
+        vault.slash(TASK, validator, left * loss / WAD * WAD / SLASH_WAD);
+        assertEq(vault.factorOf(TASK, validator), 1e12);
+        delegateTo(bob, validator, UNIT);
+        // The least penalty of all costs a unit of the factor.
+        assertEq(vault.slash(TASK, validator, WAD / SLASH_WAD), WEALTH / WAD + 1);
+        assertEq(vault.factorOf(TASK, validator), 1e12 - 1);
+        expect(IVault.PoolWornOut.selector, abi.encode(TASK, validator));
+        delegateTo(bob, validator, UNIT);
+    }
+
     function test_AShareThatLostEverythingStaysWorthNextToNothing() public {
         delegateTo(alice, validator, WEALTH);
         warpTo(1);
