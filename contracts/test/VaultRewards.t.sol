@@ -261,25 +261,49 @@ contract VaultRewardsTest is VaultFixture {
         assertExact();
     }
 
-    /// @dev She changes twice while an epoch is in flight, claims before it is credited, and does it all again.
+    /// @dev She changes twice while an epoch is in flight, claims before it is credited, and changes twice in another.
     function test_ClaimsBetweenTwoChangesAndTheCreditLoseNothing() public {
         delegateTo(alice, node, 128 * UNIT);
         delegateTo(bob, node, 128 * UNIT);
         payEpoch(1, node, 256, 0);
+        uint96 held = 128;
+        uint256 owed = 128;
         for (uint32 epoch = 2; epoch < 6; epoch += 2) {
             warpTo(epoch);
             open();
             undelegateFrom(alice, node, 64 * UNIT);
             warpTo(epoch + 1);
-            delegateTo(alice, node, 64 * UNIT);
-            if (epoch == 2) assertEq(claimAs(alice, node), 128);
-            credit(node, 256, 0);
+            delegateTo(alice, node, 32 * UNIT);
+            if (epoch == 2) {
+                assertEq(claimAs(alice, node), owed);
+                owed = 0;
+            }
+            credit(node, held + 128, 0);
             close();
-            assertEq(vault.claimable(TASK, node, alice), epoch == 2 ? 128 : 128 + 128);
+            owed += held;
+            assertEq(vault.claimable(TASK, node, alice), owed);
+            held -= 32;
         }
-        payEpoch(6, node, 256, 0);
-        assertEq(claimAs(alice, node), 3 * 128);
+        payEpoch(6, node, held + 128, 0);
+        assertEq(claimAs(alice, node), owed + held);
         assertEq(claimAs(bob, node), 4 * 128);
+        assertExact();
+    }
+
+    /// @dev The stage behind hers is dropped, and so marked, before the one in which hers began is.
+    function test_AnEpochInFlightMarksWhereItsStageBegan() public {
+        delegateTo(alice, node, 128 * UNIT);
+        delegateTo(bob, node, 128 * UNIT);
+        warpTo(1);
+        open();
+        for (uint32 epoch = 2; epoch < 5; ++epoch) {
+            warpTo(epoch);
+            delegateTo(bob, node, UNIT);
+        }
+        credit(node, 100, 0);
+        close();
+        assertEq(claimAs(alice, node), 50);
+        assertEq(claimAs(bob, node), 50);
         assertExact();
     }
 

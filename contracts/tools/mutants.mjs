@@ -6,7 +6,7 @@
 //   N=100 SEED=1 node tools/mutants.mjs so many of them, in an order that the seed tells
 //   FILES=Slashing,Vault N=100 node …   only of these files, one after the other; N is of each
 //   QUICK=1 FILES=… node …              without the tests of the arena: who survives the others is not judged
-//   JOB=2 FILES=… node …                beside another run, in a tree of its own
+//   JOB=2 SEED=2 node …                 beside another run, in a tree of its own
 //   REPORT=1 node tools/mutants.mjs     judges none: compares mutants.md with mutants.jsonl
 //
 // mutants.jsonl holds one line per mutant that was judged, in the order of the source, and is written after each of them, so that
@@ -283,6 +283,8 @@ function judgeAll(queue) {
   const isNew = (mutant) => !holds(mutant, results.get(mutant.key));
   const next = [...open.filter(isNew), ...open.filter((mutant) => !isNew(mutant))].slice(0, wanted);
   next.forEach((mutant, i) => {
+    // Another run may have judged it meanwhile.
+    if (readResults().results.get(mutant.key)?.verdict !== results.get(mutant.key)?.verdict) return;
     const started = Date.now();
     const { verdict, by } = judge(mutant, sources.get(mutant.file));
     if (verdict !== 'open') record({ key: mutant.key, verdict, by, scope: mutant.scope });
