@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
+import {FixedPointMathLib as Math} from "solady/src/utils/FixedPointMathLib.sol";
+
 import {Role} from "../interfaces/IVault.sol";
 import {Trace} from "./Checkpoints.sol";
 import {Delegation} from "./Delegation.sol";
@@ -201,10 +203,8 @@ library Pools {
         if (since == 0) return (owed, index, passed);
         Credits memory credits = pool.credits;
         uint256 perShare = perShareNow(pool, credits);
-        if (!passed) {
-            (owed, index, passed) = _pass(pool, position, credits.last, drawn, perShare);
-            if (!passed) return (owed, index, false);
-        }
+        // Who does not pass has risen to the reward per share of now, from which nothing rises further.
+        if (!passed) (owed, index, passed) = _pass(pool, position, credits.last, drawn, perShare);
         (owed, index) = _rise(owed, index, perShare, position.shares);
     }
 
@@ -228,9 +228,8 @@ library Pools {
             (owed, index) = _rise(owed, index, perShare, position.previous);
             return (owed, index, false);
         }
-        uint256 boundary = _mark(pool, position.flight, mark == 0 ? 0 : mark - 1);
-        // A beginning that nobody marked cannot be; were there one, nothing would be owed for the time before now.
-        if (mark == 0 && boundary == 0) boundary = perShare;
+        // A beginning that nobody marked cannot be; were there one, `previous` would count until now.
+        uint256 boundary = _mark(pool, position.flight, mark == 0 ? perShare : mark - 1);
         (owed, index) = _rise(owed, index, boundary, position.previous);
         return (owed, index, true);
     }
@@ -275,8 +274,7 @@ library Pools {
     /// @dev The mark of an epoch, if it is higher than `least`.
     function _mark(Pool storage pool, uint256 epoch, uint256 least) private view returns (uint256) {
         if (epoch == 0) return least;
-        uint256 mark = pool.marks[epoch];
-        return mark > least + 1 ? mark - 1 : least;
+        return Math.max(pool.marks[epoch], least + 1) - 1;
     }
 
     /// @dev Raises an index to `to`; an index beyond it stays.
