@@ -254,11 +254,12 @@ library Pools {
             position.shares = shares;
             return;
         }
-        uint32 last = pool.credits.last;
+        // Whether the epoch drawn last may still be credited.
+        bool inFlight = pool.credits.last < drawn;
         if (since != 0) {
             (uint256 owed, uint256 index, bool passed) = accrued(pool, position, drawn);
-            bool deep = position.deep && position.olderFlight == drawn && last < drawn;
-            if (!passed && !deep && drawn < since && last < drawn) {
+            bool deep = position.deep && position.olderFlight == drawn && inFlight;
+            if (!passed && !deep && drawn < since && inFlight) {
                 (position.older, position.olderFlight) = (position.previous, drawn);
                 deep = true;
             }
@@ -268,7 +269,7 @@ library Pools {
         position.previous = position.shares;
         position.shares = shares;
         position.since = epoch + 1;
-        position.flight = last < drawn ? drawn : 0;
+        position.flight = inFlight ? drawn : 0;
     }
 
     /// @dev The mark of an epoch, if it is higher than `least`.
