@@ -10,14 +10,14 @@ contract VaultPoolsTest is TestBase {
     uint256 private constant CALLS = 200;
 
     /// forge-config: default.fuzz.runs = 40
-    /// forge-config: deep.fuzz.runs = 2000
+    /// forge-config: deep.fuzz.runs = 800
     function testFuzz_PoolsAgreeWithAnyHistory(uint256 seed) public {
         play(new PoolsHandler(false), seed);
     }
 
     /// @notice The same with so few units that a reward seldom divides.
     /// forge-config: default.fuzz.runs = 20
-    /// forge-config: deep.fuzz.runs = 1000
+    /// forge-config: deep.fuzz.runs = 400
     function testFuzz_TinyPoolsAgreeWithAnyHistory(uint256 seed) public {
         play(new PoolsHandler(true), seed);
     }
