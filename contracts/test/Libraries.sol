@@ -94,6 +94,11 @@ contract LibrariesTest is TestBase {
         assertEq(harness.assignmentCount(4, n + 1, n, 1 << 200), 1 << 58);
     }
 
+    function test_an_integral_over_nothing_or_all_asks_for_no_phi() public view {
+        assertEq(harness.integralWad(0, 0), 0);
+        assertEq(harness.integralWad(1e18, 0), 1e18);
+    }
+
     function test_the_least_exponent_is_not_none() public view {
         assertEq(harness.stakePower(1, 0), 1e18);
         assertEq(harness.stakePower(1, 1), 1e18 - 41);

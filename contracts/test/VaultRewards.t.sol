@@ -232,7 +232,7 @@ contract VaultRewardsTest is VaultFixture {
         assertExact();
     }
 
-    /// @dev She claims between her change and the draw of the epoch before it counts.
+    /// @dev She claims after her change, before the last epoch of her old shares is drawn.
     function test_AClaimAfterAChangeKeepsTheRewardOfItsEpoch() public {
         delegateTo(alice, node, 128 * UNIT);
         delegateTo(bob, node, 128 * UNIT);

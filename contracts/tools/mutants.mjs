@@ -51,7 +51,7 @@ const HARNESS = {
 };
 // They are made of one library, without the vault.
 const CHECKPOINTS = { name: 'checkpoints', only: /^Checkpoints\.t\.sol$/, env: { FOUNDRY_SRC: 'none' } };
-const OF_VAULT = '(Vault|Checkpoints|attacks\\/Vault(?!R))';
+const OF_VAULT = '(Vault|Checkpoints|attacks\\/Vault(?!Re))';
 // Without the arena, and without the IR pipeline: they take longest.
 const VAULT = {
   name: 'vault',
@@ -62,7 +62,7 @@ const VAULT = {
 // Limits of gas are those of optimised code, which is not what is built here. One test reads the interfaces in `out`.
 const REST = {
   name: 'rest',
-  only: new RegExp(`^(?!${OF_VAULT}|gas\\/|attacks\\/ArenaLarge).*\\.t\\.sol$`),
+  only: new RegExp(`^(?!${OF_VAULT}|gas\\/|attacks\\/(ArenaLarge|VaultRequests)).*\\.t\\.sol$`),
   env: { FOUNDRY_OUT: 'out' },
 };
 const STAGES = [HARNESS, CHECKPOINTS, VAULT, REST];
@@ -123,7 +123,8 @@ function test({ name, profile = 'mutants', options = [], env = {} }) {
   if (run.signal === 'SIGXCPU') return { failed: 'timeout' };
   if (/Compiler run failed/.test(output)) return { invalid: !/Stack too deep/.test(output), tooDeep: true };
   // The name of an invariant comes after the calls that broke it.
-  const failed = output.match(/^\[FAIL.*\] (\w+)\(|^\[FAIL.*\n\s*\[Sequence\](?:.*\n)*? (\w+)\(/m)?.slice(1).find(Boolean);
+  const failed = output.match(/^\[FAIL.*\] (\w+)\(|^\[FAIL.*\n\s*\[Sequence\](?:.*\n)*? (\w+)\(/m)?.slice(1).find(Boolean) ??
+    output.match(/^\[FAIL/m)?.[0];
   if (run.status !== 0 && failed === undefined) throw new Error(output);
   return { failed };
 }
@@ -256,8 +257,9 @@ function record(result) {
   if (result) results.set(result.key, result);
   const counts = Object.fromEntries(FILES.map((file) => [file, all.filter((mutant) => mutant.file === file).length]));
   const lines = [{ mutants: counts }, ...all.map(({ key }) => results.get(key)).filter(Boolean)];
-  fs.writeFileSync(at(`${RESULTS}.tmp`), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
-  fs.renameSync(at(`${RESULTS}.tmp`), at(RESULTS));
+  const temporary = at(`${RESULTS}.${process.pid}`);
+  fs.writeFileSync(temporary, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  fs.renameSync(temporary, at(RESULTS));
 }
 
 const holds = (mutant, result) => result?.scope === mutant.scope;
@@ -284,7 +286,7 @@ function judgeAll(queue) {
   const next = [...open.filter(isNew), ...open.filter((mutant) => !isNew(mutant))].slice(0, wanted);
   next.forEach((mutant, i) => {
     // Another run may have judged it meanwhile.
-    if (readResults().results.get(mutant.key)?.verdict !== results.get(mutant.key)?.verdict) return;
+    if (JSON.stringify(readResults().results.get(mutant.key)) !== JSON.stringify(results.get(mutant.key))) return;
     const started = Date.now();
     const { verdict, by } = judge(mutant, sources.get(mutant.file));
     if (verdict !== 'open') record({ key: mutant.key, verdict, by, scope: mutant.scope });

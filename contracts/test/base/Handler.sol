@@ -424,7 +424,7 @@ contract Handler is Ledger, Relaying, IHook {
             RankingRule rule = RankingRule(next() % 2);
             newTask(rule, next() % 2 == 0, [uint64(0), 0.3e18, 1e18][next() % 3], 3 + next() % 30);
         }
-        // Not before anything was settled, so that no run comes to nothing.
+        // Not before anything was settled, so that no run comes to nothing: `ArenaTasks` has tasks that end unsettled.
         bool mayEnd = vault.currentEpoch() + UNBONDING < vault.termsOf(task).lastEpoch;
         if (choice == 1 && mayEnd && epochsSettled != 0) {
             vm.prank(creator);

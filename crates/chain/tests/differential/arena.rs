@@ -336,7 +336,7 @@ impl Arena {
         }
     }
 
-    /// Most eligible validators commit, and most of those reveal. Each sixth is seldom there.
+    /// Most eligible validators commit, and most of those reveal. Each sixth account is seldom there.
     async fn report(&mut self, flights: &mut [Flight], random: &mut Random) {
         let (arena, epoch, chain_id) = (self.deployment.arena, self.epoch, self.deployment.chain_id);
         let (mut commits, mut reveals) = (Calls::new(), Calls::new());
@@ -350,8 +350,8 @@ impl Arena {
                 if !population.has_validator(i) {
                     continue;
                 }
-                let silent = if validator.account.is_multiple_of(6) { 80 } else { 2 };
-                if random.chance(silent) {
+                let percent = if validator.account.is_multiple_of(6) { 80 } else { 2 };
+                if random.chance(percent) {
                     flight.silent.push(i);
                     continue;
                 }
@@ -398,7 +398,7 @@ impl Arena {
     async fn report_offences(&mut self, flight: &Flight, random: &mut Random) {
         let (arena, task, epsilon) =
             (self.deployment.arena, flight.population.task, flight.population.rules.epsilon_wad);
-        let mut reports = Calls::new();
+        let (mut reports, mut counts) = (Calls::new(), Vec::new());
         let unrevealed = flight.unrevealed.iter().map(|i| (*i, true));
         let silent = flight.silent.iter().map(|i| (*i, false));
         for (i, committed) in unrevealed.chain(silent) {
@@ -412,7 +412,8 @@ impl Arena {
                 self.seen.slashed += 1;
                 (Contract::reportUnrevealedCall { task, validator }.abi_encode(), true)
             } else {
-                let slashes = reported.be_silent(flight.epoch, flight.previous);
+                let (count, slashes) = reported.report_silent(flight.epoch, flight.previous);
+                counts.push((validator, U256::from(count)));
                 self.seen.silent += usize::from(slashes);
                 (Contract::reportSilentCall { task, validator }.abi_encode(), slashes)
             };
@@ -422,7 +423,13 @@ impl Arena {
             }
             reports.push((0, arena, report.into()));
         }
-        drop(self.block(reports).await);
+        let receipts = self.block(reports).await;
+        let logs = receipts.iter().flat_map(|receipt| receipt.logs());
+        let reported: Vec<_> = logs
+            .filter_map(|log| Contract::SilenceReported::decode_log(&log.inner).ok())
+            .map(|event| (event.validator, event.count))
+            .collect();
+        assert_eq!(reported, counts, "task {task}: silent epochs in a row");
     }
 
     /// Sends the settlement of one task's epoch, in batches of any order and size; what was credited, by operator.

@@ -93,7 +93,7 @@ pub(crate) fn tally(flight: &Flight, settlement: &Settlement, entry: usize) -> C
     }
 }
 
-/// Takes some of the first scores out of a tally of more than one, to be counted before it.
+/// Takes some of the first scores out of a tally of more than one score, to be counted before it.
 pub(crate) fn part(tally: &mut Contract::Tally, random: &mut Random) -> Option<Contract::Tally> {
     let scores = tally.revealers.len() / 4;
     if scores < 2 || !random.chance(20) {

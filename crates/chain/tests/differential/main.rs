@@ -44,7 +44,7 @@ async fn epochs_pay_what_the_mechanism_says() {
     let Seen { epochs, payments, kept, ineligible, evicted, slashed, silent, late, parts } = all;
     assert!(payments > 10 * epochs, "too few payments to compare");
     for count in [kept, ineligible, evicted, slashed, silent, late, parts] {
-        assert!(count > epochs / 10, "too little to compare: {all:?}");
+        assert!(wanted < EPOCHS || count > epochs / 10, "too little to compare: {all:?}");
     }
     assert!(sizes.contains(&MOST), "no population of the most that there are");
     let medians =

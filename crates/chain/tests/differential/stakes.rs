@@ -138,13 +138,14 @@ impl Member {
         Some((*delegator, call.into()))
     }
 
-    /// Is reported to have been silent in `epoch`, before which `previous` was drawn; whether that is an offence.
-    pub(crate) fn be_silent(&mut self, epoch: u32, previous: u32) -> bool {
+    /// Is reported to have been silent in `epoch`, before which `previous` was drawn: how many in a row count from now
+    /// on, and whether that is an offence.
+    pub(crate) fn report_silent(&mut self, epoch: u32, previous: u32) -> (u8, bool) {
         let Silence { epoch: last, count } = self.silence;
         let count = if last != 0 && last == previous { count + 1 } else { 1 };
         let offends = count == SILENT_EPOCHS;
         self.silence = Silence { epoch, count: if offends { 0 } else { count } };
-        offends
+        (self.silence.count, offends)
     }
 
     /// Takes the penalty of an offence with the effective stake `effective`, reported in `epoch` (M-12).
