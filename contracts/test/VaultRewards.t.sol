@@ -193,42 +193,32 @@ contract VaultRewardsTest is VaultFixture {
         assertExact();
     }
 
-    /// @dev Others' changes drop the stage in which hers began before the epoch in flight is credited.
     function test_AnEpochInFlightPaysOldSharesThoughOthersChangeLater() public {
-        delegateTo(alice, node, 128 * UNIT);
-        delegateTo(bob, node, 384 * UNIT);
-        warpTo(1);
-        open();
-        warpTo(2);
-        undelegateFrom(alice, node, 64 * UNIT);
-        for (uint32 epoch = 3; epoch < 6; ++epoch) {
-            warpTo(epoch);
-            delegateTo(bob, node, UNIT);
-        }
-        credit(node, 400, 0);
-        close();
-        assertEq(claimAs(alice, node), 100);
-        assertEq(claimAs(bob, node), 300);
-        assertExact();
+        assertOldSharesArePaid(128 * UNIT, 100);
     }
 
-    /// @dev The same where the credit raises the reward per share by the least there is.
+    /// @dev The credit raises the reward per share by the least there is.
     function test_TheLeastRisePaysOldShares() public {
         fund(1 << 20);
-        delegateTo(alice, node, 1 << 76);
-        delegateTo(bob, node, 3 << 76);
+        assertOldSharesArePaid(1 << 76, 1 << 12);
+    }
+
+    /// @dev Others' changes drop the stage in which hers began before the epoch in flight is credited.
+    function assertOldSharesArePaid(uint96 shares, uint256 reward) private {
+        delegateTo(alice, node, shares);
+        delegateTo(bob, node, 3 * shares);
         warpTo(1);
         open();
         warpTo(2);
-        undelegateFrom(alice, node, 1 << 75);
+        undelegateFrom(alice, node, shares / 2);
         for (uint32 epoch = 3; epoch < 6; ++epoch) {
             warpTo(epoch);
             delegateTo(bob, node, UNIT);
         }
-        credit(node, 1 << 14, 0);
+        credit(node, 4 * reward, 0);
         close();
-        assertEq(claimAs(alice, node), 1 << 12);
-        assertEq(claimAs(bob, node), 3 << 12);
+        assertEq(claimAs(alice, node), reward);
+        assertEq(claimAs(bob, node), 3 * reward);
         assertExact();
     }
 
